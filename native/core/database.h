@@ -1,0 +1,167 @@
+// The facade that the language bindings use.
+//
+// Database: one per process and file, shared by all threads. Session: one per thread and handle; it owns a slot of the
+// process table, and all operations go through it. A Session must only be used by the thread that opened it. After fork()
+// every call in the child returns FORK.
+//
+// Consistency: each call is atomic and sees the newest committed version, or inside Begin()..Commit() the private state of
+// the transaction. A call that returns a failure has changed nothing. Views: 0 is the live state; others come from
+// Snapshot().
+#ifndef PONGO_DATABASE_H_
+#define PONGO_DATABASE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "format/key.h"
+#include "util/function_ref.h"
+#include "util/status.h"
+
+namespace pongo {
+
+enum class Kind : uint8_t { kNone = 0, kDict = 1, kList = 2, kCollection = 3, kMulti = 4 };
+enum class Durability : uint8_t { kCheckpoint = 0, kSync = 1, kNone = 2 };
+
+inline constexpr uint64_t kRootId = 1;
+
+// A value as it is read: scalars by value, the rest borrowed from the mapped file. The borrowed bytes are valid only
+// inside the callback that received the view.
+struct ValueView {
+  enum class Type : uint8_t {
+    kAbsent, kNull, kFalse, kTrue, kInt, kDouble, kBigInt, kDateTime, kUuid, kString, kBytes, kContainer
+  };
+  Type type = Type::kAbsent;
+  Kind kind = Kind::kNone;      // kContainer
+  bool negative = false;        // kBigInt: magnitude in data, least significant byte first
+  union {
+    int64_t integer;            // kInt, kDateTime (microseconds)
+    double number;              // kDouble
+    uint64_t id;                // kContainer
+  };
+  const uint8_t* data = nullptr;  // kString, kBytes, kUuid, kBigInt
+  size_t size = 0;
+  ValueView() : integer(0) {}
+};
+
+// A value on its way in: a view of a primitive, or a whole plain value in wire form (format/wire.h).
+struct Input {
+  ValueView view;                  // used when wire is null
+  const uint8_t* wire = nullptr;
+  size_t wire_size = 0;
+};
+
+// One step of a path: a key for keyed containers and, when is_index, an index for Lists.
+struct PathStep {
+  Key key;
+  int64_t index = 0;
+  bool is_index = false;
+};
+
+struct OpenOptions {
+  bool create = true;
+  bool read_only = false;
+  uint32_t mode = 0600;
+  uint64_t chunk_size = 0;   // bytes; 0: stored value, or the default of 16 MiB
+  uint64_t max_size = 0;     // bytes; 0: stored value, or the default of 2^40
+  Durability durability = Durability::kCheckpoint;
+  uint32_t checkpoint_interval_ms = 1000;
+};
+
+enum SetFlags : uint32_t { kSetFailIfPresent = 1, kSetSync = 2 };
+
+enum BoundFlags : uint32_t { kLower = 1, kLowerInclusive = 2, kUpper = 4, kUpperInclusive = 8, kPrefix = 16 };
+
+struct Counts {              // what Verify and Gc report
+  uint64_t containers = 0, nodes = 0, values = 0, keys = 0, bytes = 0;
+  uint64_t live = 0, retired = 0, cached = 0, free = 0, orphans = 0;
+};
+
+using ValueVisitor = FunctionRef<void(const ValueView&)>;
+using EntryVisitor = FunctionRef<bool(const Key&, const ValueView&)>;  // false: stop
+
+class Database;
+class SessionImpl;
+
+class Session {
+ public:
+  // Opens or creates the file. On failure *detail receives a sentence naming the file and what to do.
+  static Result<std::unique_ptr<Session>> Open(const std::string& path, const OpenOptions& options, std::string* detail);
+  ~Session();
+  Status Close();  // idempotent
+
+  // -- keyed containers --
+  // `found` is called at most once, with the value, while the version it came from cannot be reclaimed.
+  Status Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor found);
+  Status Set(uint64_t id, const Key& key, const Input& value, uint32_t flags);
+  Status Delete(uint64_t id, const Key& key, bool* was_present);
+  Status Pop(uint64_t id, const Key& key, ValueVisitor found);
+  Status Update(uint64_t id, const uint8_t* wire_dict, size_t size);
+  // by and the visited result: kInt, kDouble or kBigInt.
+  Status Increment(uint64_t id, const Key& key, const ValueView& by, ValueVisitor result);
+  // A null `expected` means absent; a null `next` deletes.
+  Status CompareAndSet(uint64_t id, const Key& key, const Input* expected, const Input* next, bool* swapped);
+
+  // -- paths --
+  Status GetPath(uint64_t view, uint64_t id, const PathStep* steps, size_t count, ValueVisitor found);
+  Status SetPath(uint64_t id, const PathStep* steps, size_t count, const Input& value, uint32_t flags);
+  Status DeletePath(uint64_t id, const PathStep* steps, size_t count, bool* was_present);
+  Status IncrementPath(uint64_t id, const PathStep* steps, size_t count, const ValueView& by, ValueVisitor result);
+  Status CompareAndSetPath(uint64_t id, const PathStep* steps, size_t count, const Input* expected, const Input* next,
+                           bool* swapped);
+
+  // -- any container --
+  Status Create(Kind kind, const uint8_t* wire, size_t size, uint64_t* id);  // wire may be null
+  Status GetKind(uint64_t view, uint64_t id, Kind* kind);                    // kNone: no such container
+  Status Size(uint64_t view, uint64_t id, uint64_t* size);
+  Status Clear(uint64_t id);
+  Status Replace(uint64_t id, const uint8_t* wire, size_t size);
+  Status Native(uint64_t view, uint64_t id, std::vector<uint8_t>* wire);
+  // Visits entries from position start, step +1 or -1. List: the key is empty, positions count from start.
+  Status Page(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit);
+  Status Bounds(uint64_t view, uint64_t id, const Key& lo, const Key& hi, uint32_t flags, uint64_t* begin, uint64_t* end);
+  Status Rank(uint64_t view, uint64_t id, const Key& key, uint64_t* rank);
+  Status Shift(uint64_t id, EntryVisitor visit);
+
+  // -- List --
+  Status ListGet(uint64_t view, uint64_t id, uint64_t index, ValueVisitor found);
+  Status ListSet(uint64_t id, uint64_t index, const Input& value);
+  Status ListSplice(uint64_t id, uint64_t start, uint64_t delete_count, const uint8_t* wire, size_t size, uint64_t* length);
+  Status ListPush(uint64_t id, const Input& value, uint64_t* length);
+  Status ListPop(uint64_t id, ValueVisitor found);
+  Status ListShift(uint64_t id, ValueVisitor found);
+
+  // -- transactions --
+  Status Begin();
+  Status Commit(bool* committed);  // false: conflict; the transaction is over and may be run again
+  Status Abort();
+  bool InTransaction() const;
+
+  // -- snapshots --
+  Status Snapshot(uint64_t* view);
+  Status Release(uint64_t view);
+  Status Version(uint64_t view, uint64_t* version);
+
+  // -- whole database --
+  Status Sync();                    // blocks until every commit made so far is durable; callable from any thread
+  Status Verify(Counts* counts, std::string* problem);   // callable from any thread
+  Status Gc(bool complete, Counts* before, Counts* after);  // callable from any thread
+  void Stats(std::vector<std::pair<std::string, double>>* stats);
+  std::string Info();
+  Status SetChunkSize(uint64_t bytes);
+  Status SetIdKey(const std::string& name);
+  void SetDurability(Durability durability);
+  uint64_t chunk_size() const;
+  uint64_t max_size() const;
+  std::string id_key() const;
+  const uint8_t* uuid() const;      // 16 bytes
+
+ private:
+  explicit Session(std::unique_ptr<SessionImpl> impl);
+  std::unique_ptr<SessionImpl> impl_;
+};
+
+}  // namespace pongo
+
+#endif  // PONGO_DATABASE_H_

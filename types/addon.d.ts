@@ -1,0 +1,141 @@
+// The contract between the TypeScript layer (lib/) and the native addon (native/node/).
+//
+// lib/binding.ts is the only importer of the addon. Every function is bound to its database at creation (call them
+// unbound: `const { get } = db`). Every failure is thrown as the Error that `hooks.error(code, message)` returns.
+// All functions are synchronous unless they return a Promise.
+
+/** Container kinds as the engine numbers them. */
+export type Kind = 1 /* Dict */ | 2 /* List */ | 3 /* Collection */ | 4 /* MultiCollection */
+
+/** Primitives cross as themselves; every other key crosses in the wire form (native/core/format/wire.h). */
+export type NativeKey = string | number | bigint | boolean | null | Uint8Array
+
+/** Primitives cross as themselves; every other value crosses in the wire form. A number that is a safe integer and not
+ * -0 is an integer, any other a float. */
+export type NativeValue = string | number | bigint | boolean | null | Uint8Array
+
+/** What a read returns: a primitive, a Date, a Uint8Array (bytes), or what `hooks.container` / `hooks.uuid` returned. */
+export type Read = unknown
+
+/** 0: the live state, or inside a transaction its private state. Above 0: a snapshot that `snapshot()` returned. */
+export type View = number
+
+export interface Hooks {
+  /** Makes the error that the addon throws. `code` without its prefix, as in codes.def: `KEY`. */
+  error(code: string, message: string): Error
+  /** The live proxy of a container, seen in `view`. */
+  container(kind: Kind, id: number, view: View): object
+  uuid(bytes: Uint8Array): object
+  /** Decodes a wire value into plain JavaScript values. */
+  plain(wire: Uint8Array): unknown
+}
+
+export interface NativeOptions {
+  create: boolean
+  readOnly: boolean
+  mode: number
+  /** Bytes; 0: as stored in the file, or the default for a new one. */
+  chunksize: number
+  maxSize: number
+  durability: 'checkpoint' | 'sync' | 'none'
+  checkpointInterval: number
+}
+
+export interface Addon {
+  /** Opens or creates a database for the calling thread; handles to one file share one mapping in the process. */
+  open(path: string, options: NativeOptions, hooks: Hooks): NativeDb
+  /** A time-ordered UUID (RFC 9562 version 7) as 16 bytes. */
+  uuid7(): Uint8Array
+  uuid4(): Uint8Array
+}
+
+export interface NativeDb {
+  close(): void
+  rootId: number
+  /** What the file stores: { chunksize, maxSize, idKey, uuid }. */
+  options(): { chunksize: number; maxSize: number; idKey: string; uuid: string }
+  setMeta(name: 'chunksize' | 'id', value: number | string): void
+  /** The durability of this handle. */
+  setDurability(mode: 'checkpoint' | 'sync' | 'none'): void
+
+  // -- keyed containers: Dict, Collection (and where it says so MultiCollection) --
+  get(view: View, id: number, key: NativeKey): Read | undefined
+  has(view: View, id: number, key: NativeKey): boolean
+  /** flags: 1 = fail with EXISTS if present, 2 = return when durable. */
+  set(id: number, key: NativeKey, value: NativeValue, flags: number): void
+  delete(id: number, key: NativeKey): boolean
+  /** Removes and returns; a container comes back live. undefined when absent. */
+  pop(id: number, key: NativeKey): Read | undefined
+  /** All pairs of a wire dict (0x0f) in one commit. */
+  update(id: number, wireDict: Uint8Array): void
+  /** Atomic; a missing key counts from 0; TYPE when the value is not a number. Result: number or bigint. */
+  incr(id: number, key: NativeKey, by: number | bigint): number | bigint
+  /** Atomic compare-and-set by value; undefined = absent / delete. */
+  cas(id: number, key: NativeKey, expected: NativeValue | undefined, next: NativeValue | undefined): boolean
+
+  // -- paths: an array of segments. For a keyed container a segment is a key, for a List an index (a number, or a
+  //    string of a decimal integer). A string path is split at `sep` natively. --
+  getPath(view: View, id: number, path: string | NativeKey[], sep: string): Read | undefined
+  /** Missing intermediate: KEY. */
+  setPath(id: number, path: string | NativeKey[], sep: string, value: NativeValue, flags: number): void
+  deletePath(id: number, path: string | NativeKey[], sep: string): boolean
+  incrPath(id: number, path: string | NativeKey[], sep: string, by: number | bigint): number | bigint
+  casPath(id: number, path: string | NativeKey[], sep: string, expected: NativeValue | undefined, next: NativeValue | undefined): boolean
+
+  // -- all containers --
+  create(kind: Kind, contentWire: Uint8Array | undefined): number
+  /** The kind of a container, or 0 when it does not exist in that view. */
+  kind(view: View, id: number): Kind | 0
+  size(view: View, id: number): number
+  clear(id: number): void
+  /** Replaces the whole content by that of a wire dict or list, in one commit. */
+  replace(id: number, wire: Uint8Array): void
+  /** The deep plain copy in the wire form (dict, list, collection, multi). A cycle: TYPE. */
+  native(view: View, id: number): Uint8Array
+  /** Entries by position, flat: what 1 = [k, k, ...], 2 = [v, v, ...], 3 = [k, v, k, v, ...]; + 4: containers come
+   * as what hooks.plain(wire) returns for their deep copy.
+   * start is a position from 0; step 1 upward or -1 downward; at most `count` entries. For a List keys are indices. */
+  page(view: View, id: number, start: number, count: number, step: 1 | -1, what: number): unknown[]
+  /** The positions [start, end) of the keys between two bounds. Flags: 1 = lower given, 2 = lower inclusive, 4 = upper
+   * given, 8 = upper inclusive, 16 = `lo` is a prefix (a string, or a wire tuple) and `hi` unused. */
+  bounds(view: View, id: number, lo: NativeKey, hi: NativeKey, flags: number): [number, number]
+  /** [key, value] at a position, or undefined. */
+  at(view: View, id: number, position: number): [unknown, unknown] | undefined
+  /** The number of keys below `key`. */
+  rank(view: View, id: number, key: NativeKey): number
+  /** Removes and returns the entry with the least key (atomic): [key, value], or undefined when empty. */
+  shift(id: number): [unknown, unknown] | undefined
+
+  // -- List --
+  listGet(view: View, id: number, index: number): Read | undefined
+  /** Index beyond the end grows the list with nulls. */
+  listSet(id: number, index: number, value: NativeValue): void
+  /** Removes `deleteCount` elements at `start` and inserts those of the wire list, in one commit; returns the new length;
+   * start = -1: at the end. */
+  listSplice(id: number, start: number, deleteCount: number, insertWire: Uint8Array | undefined): number
+  /** One value appended: the fast case of splice. Returns the new length. */
+  listPush(id: number, value: NativeValue): number
+  listPop(id: number): Read | undefined
+  listShift(id: number): Read | undefined
+
+  // -- transactions (of this thread and handle; reads with view 0 then see the private state) --
+  begin(): void
+  /** false: conflict, run again (begin() must be called anew). */
+  commit(): boolean
+  abort(): void
+  inTransaction(): boolean
+
+  // -- snapshots --
+  snapshot(): View
+  release(view: View): void
+  /** The version of a view; 0 = the current one. */
+  version(view: View): number
+
+  // -- whole database --
+  sync(): Promise<void>
+  syncNow(): void
+  verify(): Promise<Record<string, number>>
+  gc(complete: boolean): Promise<Record<string, unknown>>
+  stats(): Record<string, number>
+  info(): string
+}
