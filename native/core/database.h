@@ -13,75 +13,16 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "format/key.h"
-#include "util/function_ref.h"
+#include "model/counts.h"
+#include "model/open_options.h"
+#include "model/value_view.h"
 #include "util/status.h"
 
 namespace pongo {
 
-enum class Kind : uint8_t { kNone = 0, kDict = 1, kList = 2, kCollection = 3, kMulti = 4 };
-enum class Durability : uint8_t { kCheckpoint = 0, kSync = 1, kNone = 2 };
-
-inline constexpr uint64_t kRootId = 1;
-
-// A value as it is read: scalars by value, the rest borrowed from the mapped file. The borrowed bytes are valid only
-// inside the callback that received the view.
-struct ValueView {
-  enum class Type : uint8_t {
-    kAbsent, kNull, kFalse, kTrue, kInt, kDouble, kBigInt, kDateTime, kUuid, kString, kBytes, kContainer
-  };
-  Type type = Type::kAbsent;
-  Kind kind = Kind::kNone;      // kContainer
-  bool negative = false;        // kBigInt: magnitude in data, least significant byte first
-  union {
-    int64_t integer;            // kInt, kDateTime (microseconds)
-    double number;              // kDouble
-    uint64_t id;                // kContainer
-  };
-  const uint8_t* data = nullptr;  // kString, kBytes, kUuid, kBigInt
-  size_t size = 0;
-  ValueView() : integer(0) {}
-};
-
-// A value on its way in: a view of a primitive, or a whole plain value in wire form (format/wire.h).
-struct Input {
-  ValueView view;                  // used when wire is null
-  const uint8_t* wire = nullptr;
-  size_t wire_size = 0;
-};
-
-// One step of a path: a key for keyed containers and, when is_index, an index for Lists.
-struct PathStep {
-  Key key;
-  int64_t index = 0;
-  bool is_index = false;
-};
-
-struct OpenOptions {
-  bool create = true;
-  bool read_only = false;
-  uint32_t mode = 0600;
-  uint64_t chunk_size = 0;   // bytes; 0: stored value, or the default of 16 MiB
-  uint64_t max_size = 0;     // bytes; 0: stored value, or the default of 2^40
-  Durability durability = Durability::kCheckpoint;
-  uint32_t checkpoint_interval_ms = 1000;
-};
-
-enum SetFlags : uint32_t { kSetFailIfPresent = 1, kSetSync = 2 };
-
-enum BoundFlags : uint32_t { kLower = 1, kLowerInclusive = 2, kUpper = 4, kUpperInclusive = 8, kPrefix = 16 };
-
-struct Counts {              // what Verify and Gc report
-  uint64_t containers = 0, nodes = 0, values = 0, keys = 0, bytes = 0;
-  uint64_t live = 0, retired = 0, cached = 0, free = 0, orphans = 0;
-};
-
-using ValueVisitor = FunctionRef<void(const ValueView&)>;
-using EntryVisitor = FunctionRef<bool(const Key&, const ValueView&)>;  // false: stop
-
-class Database;
 class SessionImpl;
 
 class Session {

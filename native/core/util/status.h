@@ -12,7 +12,7 @@
 namespace pongo {
 
 enum class Code : uint8_t {
-  kOk = 0,
+  kOK = 0,
 #define CODE(name, text) k##name,
 #include "util/codes.def"
 #undef CODE
@@ -28,7 +28,7 @@ class [[nodiscard]] Status {
   constexpr Status(Code code, const char* text, int os_error = 0) : text_(text), os_error_(os_error), code_(code) {}
 
   static constexpr Status Ok() { return Status(); }
-  constexpr bool ok() const { return code_ == Code::kOk; }
+  constexpr bool ok() const { return code_ == Code::kOK; }
   constexpr Code code() const { return code_; }
   constexpr const char* text() const { return text_; }
   constexpr int os_error() const { return os_error_; }
@@ -36,7 +36,7 @@ class [[nodiscard]] Status {
  private:
   const char* text_ = "";
   int os_error_ = 0;
-  Code code_ = Code::kOk;
+  Code code_ = Code::kOK;
 };
 
 // A value or the reason why there is none.

@@ -1,0 +1,31 @@
+// Loads the native addon. Nothing else in the package may: tidy checks it.
+
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Addon } from '../types/addon'
+
+export type { Addon, Hooks, Kind, NativeDb, NativeKey, NativeOptions, NativeValue, View } from '../types/addon'
+
+function load(): Addon {
+  // One level up from dist/ as from lib/.
+  const root = join(__dirname, '..')
+  const release = join(root, 'build', 'Release', 'pongodb.node')
+  const debug = join(root, 'build', 'Debug', 'pongodb.node')
+  const file = process.env['PONGODB_DEBUG'] === '1' && existsSync(debug) ? debug : release
+  if (!existsSync(file)) {
+    throw new Error(
+      `pongodb: the native addon ${file} has not been built: allow the package's install script ` +
+        '("allowScripts" in package.json with recent versions of npm), then run "npm rebuild pongodb"',
+    )
+  }
+  const module: { exports: unknown } = { exports: {} }
+  process.dlopen(module, file)
+  return module.exports as Addon
+}
+
+export const addon: Addon = load()
+
+export const kindDict = 1
+export const kindList = 2
+export const kindCollection = 3
+export const kindMulti = 4

@@ -1,0 +1,579 @@
+// Collection and MultiCollection: ordered maps of any size, used like a Map.
+
+import { inspect, type InspectOptions } from 'node:util'
+import { kindCollection, kindMulti, type NativeDb, type NativeKey, type View } from './binding'
+import {
+  checkIncrement,
+  checkSync,
+  encodeContent,
+  encodeExpected,
+  getPath,
+  nativeCopy,
+  popKey,
+  setPath,
+} from './dict_operations'
+import { valuesEqual } from './equality'
+import { pongoError, show } from './errors'
+import { writable, type Handle } from './handle'
+import { inspectLive } from './inspect'
+import { PagedIterable, PagedIterator, What, type Window } from './iterators'
+import { jsonText, parseJson } from './json'
+import { kLive, type Ref } from './live'
+import {
+  booleanOption,
+  checkOptions,
+  integerOption,
+  needFunction,
+  setFlags,
+  type PathOptions,
+  type SetOptions,
+} from './options'
+import { handleOf, type Database } from './owner'
+import type { Path } from './path'
+import { search, type SearchView } from './search'
+import type { Key, Operator } from './types'
+import { encodeKey, encodeValue, isPlainObject, normalise } from './values'
+
+/** Which keys `range` and `count` take, and how `range` walks them. */
+export interface RangeOptions {
+  /** Keys above this one. */
+  gt?: Key
+  /** Keys from this one up. */
+  gte?: Key
+  /** Keys below this one. */
+  lt?: Key
+  /** Keys up to this one. */
+  lte?: Key
+  /** Strings that begin with this string, or tuples that begin with this tuple. */
+  prefix?: string | readonly Key[]
+  /** From the greatest key down. */
+  reverse?: boolean
+  /** At most this many entries. */
+  limit?: number
+  /** Leaves out this many entries first. */
+  offset?: number
+  /** Containers come as plain copies instead of live. */
+  native?: boolean
+}
+
+const boundNames = ['gt', 'gte', 'lt', 'lte', 'prefix']
+const rangeNames = [...boundNames, 'reverse', 'limit', 'offset', 'native']
+const addNames = ['fail', 'sync']
+
+export interface CollectionOptions {
+  /** A MultiCollection: many values for one key. */
+  multi?: boolean
+}
+
+/**
+ * An ordered map that lives in the database: keys of any type in one total order, any number of entries.
+ * Every method is atomic across threads and processes. Made by `db.collection()`, kept when it is assigned somewhere.
+ *
+ * @example
+ * const users = (db.root.users = db.collection())
+ * users.set('ann', { age: 30 }).set('bob', { age: 25 })
+ */
+export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]> {
+  readonly #ref: Ref
+  // Copies of what the reference holds: one step less on the way to the addon.
+  readonly #native: NativeDb
+  readonly #id: number
+  readonly #view: View
+
+  /** @internal Collections are made by `db.collection()` and `Collection.create(db)`. */
+  constructor(ref: Ref) {
+    if (typeof ref !== 'object' || ref === null || typeof ref.handle !== 'object') {
+      throw pongoError('ARG', 'a Collection is made by db.collection() or Collection.create(db), not by new')
+    }
+    this.#ref = ref
+    this.#native = ref.native
+    this.#id = ref.id
+    this.#view = ref.view
+  }
+
+  /**
+   * Makes an empty Collection (`multi: true`: MultiCollection) in a database; it is kept when it is assigned somewhere.
+   *
+   * @example
+   * db.root.users = Collection.create(db)
+   * db.root.tags = Collection.create(db, { multi: true })
+   */
+  static create<K extends Key = any, V = any>(db: Database, options: { multi: true }): MultiCollection<K, V>
+  static create<K extends Key = any, V = any>(db: Database, options?: { multi?: false }): Collection<K, V>
+  static create(db: Database, options?: CollectionOptions): Collection {
+    const { multi } = checkOptions('Collection.create', options, ['multi'])
+    const handle = handleOf('Collection.create', db)
+    const kind = booleanOption('Collection.create', 'multi', multi, false) ? kindMulti : kindCollection
+    return handle.container(kind, handle.native.create(kind, undefined)) as Collection
+  }
+
+  get [kLive](): Ref {
+    return this.#ref
+  }
+
+  get #handle(): Handle {
+    return this.#ref.handle
+  }
+
+  #key(key: unknown): NativeKey {
+    return typeof key === 'string' ? key : encodeKey(this.#ref.handle, key)
+  }
+
+  #writable(): void {
+    if (this.#view !== 0) writable(this.#ref)
+  }
+
+  /** The container's id. */
+  get $id(): number {
+    return this.#id
+  }
+
+  /** The number of entries; of a MultiCollection, of pairs. O(1). */
+  get size(): number {
+    return this.#native.size(this.#view, this.#id)
+  }
+
+  /**
+   * The value of a key, or `missing` (default undefined). Containers come live. O(log n).
+   *
+   * @example
+   * users.get('ann')
+   * users.get('zoe', null)
+   */
+  get(key: K): V | undefined
+  get<D>(key: K, missing: D): V | D
+  get(key: K, missing?: unknown): unknown {
+    const value = this.#native.get(this.#view, this.#id, typeof key === 'string' ? key : this.#key(key))
+    return value === undefined ? missing : value
+  }
+
+  /**
+   * Stores a value; returns the collection, as Map does. O(log n).
+   *
+   * @param options `fail`: throw `EXISTS` when the key is present; `sync`: return when the write is on disk.
+   * Errors: `TYPE`, `VALUE`, `DEPTH` when the value or the key cannot be stored, `FULL`, `NOSPACE`, `READONLY`.
+   *
+   * @example
+   * users.set('ann', { age: 30 })
+   * users.set('ann', {}, { fail: true })   // throws PONGO_ERR_EXISTS
+   */
+  set(key: K, value: V, options?: SetOptions): this {
+    this.#writable()
+    const flags = options === undefined ? 0 : setFlags('set', options)
+    if (flags !== 0) checkSync(this.#ref, flags)
+    this.#native.set(this.#id, this.#key(key), encodeValue(this.#ref.handle, value, key), flags)
+    return this
+  }
+
+  /** Whether a key is present. O(log n). */
+  has(key: K): boolean {
+    return this.#native.has(this.#view, this.#id, this.#key(key))
+  }
+
+  /** Removes a key; returns whether it was present. O(log n). */
+  delete(key: K): boolean {
+    this.#writable()
+    return this.#native.delete(this.#id, this.#key(key))
+  }
+
+  /**
+   * Removes a key and returns its value, atomically. O(log n).
+   *
+   * Errors: `KEY` when it is absent and no default is given.
+   *
+   * @example
+   * const user = users.pop('ann', null)
+   * users.pop('nobody')   // throws PONGO_ERR_KEY
+   */
+  pop(key: K, ...missing: [] | [missing: unknown]): any {
+    return popKey(this.#ref, 'pop', key, missing)
+  }
+
+  /** Removes all entries in one commit. */
+  clear(): void {
+    this.#writable()
+    this.#native.clear(this.#id)
+  }
+
+  /** The keys in order; the version is the one of `[Symbol.iterator]()`. */
+  keys(): PagedIterator<K> {
+    return new PagedIterator<K>(this.#ref, What.keys)
+  }
+
+  /** The values in the order of their keys, containers live. */
+  values(): PagedIterator<V> {
+    return new PagedIterator<V>(this.#ref, What.values)
+  }
+
+  /** The pairs [key, value] in order, containers live. */
+  entries(): PagedIterator<[K, V]> {
+    return new PagedIterator<[K, V]>(this.#ref, What.entries)
+  }
+
+  [Symbol.iterator](): PagedIterator<[K, V]> {
+    return this.entries().start()
+  }
+
+  /** Calls `fn(value, key, collection)` for each entry of the version at the call. */
+  forEach(fn: (value: V, key: K, collection: this) => void, thisArg?: unknown): void {
+    needFunction('forEach', fn)
+    for (const [key, value] of this) fn.call(thisArg, value, key, this)
+  }
+
+  /**
+   * Reads what is at a path from here, across Dict, List and Collection. O(log n) for each segment.
+   *
+   * @example
+   * users.getPath('ann.tags.0')
+   * users.getPath(['a.b@example.org', 'age'], 0)
+   */
+  getPath(path: Path, missing?: unknown, options?: PathOptions): any {
+    return getPath(this.#ref, 'getPath', path, missing, options)
+  }
+
+  /**
+   * Writes at a path from here, atomically; returns the collection.
+   *
+   * Errors: `KEY` when an intermediate is missing, `EXISTS` with `fail`.
+   *
+   * @example
+   * users.setPath('ann.age', 31)
+   * users.setPath(['ann', 'tags', 0], 'x')
+   */
+  setPath(path: Path, value: unknown, options?: SetOptions & PathOptions): this {
+    setPath(this.#ref, 'setPath', path, value, options)
+    return this
+  }
+
+  /**
+   * Stores many entries in one commit; returns the collection. O(m log n).
+   *
+   * @param content pairs, a Map, or an object for string keys.
+   *
+   * @example
+   * users.update([['ann', { age: 30 }], ['bob', { age: 25 }]])
+   * users.update({ ann: { age: 31 } })
+   */
+  update(content: Iterable<readonly [K, V]> | Record<string, V>): this {
+    this.#writable()
+    this.#native.update(this.#id, encodeContent(this.#ref, 'update', content))
+    return this
+  }
+
+  /**
+   * Adds to a number, atomically; an absent one counts from 0; returns the sum. O(log n).
+   *
+   * Errors: `TYPE` when the value is no number.
+   *
+   * @example
+   * counters.incr('visits')
+   * counters.incr('balance', -5)
+   */
+  incr(key: K, by: number | bigint = 1): number | bigint {
+    this.#writable()
+    return this.#native.incr(this.#id, this.#key(key), checkIncrement('incr', by))
+  }
+
+  /**
+   * Stores `next` only if the value equals `expected` (deeply), atomically; returns whether it did.
+   * `expected` undefined: absent; `next` undefined: delete.
+   *
+   * @example
+   * locks.cas('job', undefined, process.pid)
+   * locks.cas('job', process.pid, undefined)
+   */
+  cas(key: K, expected: unknown, next: unknown): boolean {
+    const ref = this.#ref
+    this.#writable()
+    return this.#native.cas(
+      this.#id,
+      this.#key(key),
+      encodeExpected(ref, expected, key),
+      encodeExpected(ref, next, key),
+    )
+  }
+
+  /**
+   * Replaces a value by what `fn` makes of it, atomically; returns that. `fn` may run again; undefined deletes.
+   *
+   * @example
+   * counts.modify('ann', (n) => (n ?? 0) * 2)
+   * users.modify('bob', () => undefined)   // deletes
+   */
+  modify<R>(key: K, fn: (old: V | undefined) => R): R {
+    this.#writable()
+    needFunction('modify', fn)
+    const native = this.#key(key)
+    return this.#handle.transaction(() => {
+      const next = fn(this.#native.get(0, this.#id, native) as V | undefined)
+      if (next === undefined) this.#native.delete(this.#id, native)
+      else this.#native.set(this.#id, native, encodeValue(this.#handle, next, key), 0)
+      return next
+    })
+  }
+
+  /**
+   * Stores a plain object under its id property (`db.meta.id`, by default `_id`). When it has none, `db.meta['.newkey']`
+   * makes one, by default a time-ordered UUID. Returns the id; `doc` is not changed. O(log n).
+   *
+   * @param options `fail`: throw `EXISTS` when the id is taken, instead of replacing; `sync`.
+   * Errors: `TYPE` when `doc` is no plain object.
+   *
+   * @example
+   * const id = users.add({ name: 'Ann' })
+   * users.get(id)._id.equals(id)
+   */
+  add(doc: object, options?: SetOptions): any {
+    this.#writable()
+    const flags = setFlags('add', checkOptions('add', options, addNames))
+    checkSync(this.#ref, flags)
+    if (!isPlainObject(doc)) throw pongoError('TYPE', `add needs a plain object, not ${show(doc)}`)
+    const name = this.#native.options().idKey
+    let id = Object.hasOwn(doc, name) ? doc[name] : undefined
+    const copy: Record<string, unknown> = { ...doc }
+    if (id === undefined) {
+      id = this.#handle.makeId(doc)
+      Object.defineProperty(copy, name, { value: id, writable: true, enumerable: true, configurable: true })
+    }
+    this.#native.set(this.#id, this.#key(id), encodeValue(this.#handle, copy, id), flags)
+    return id
+  }
+
+  /** The entry with the least key, or undefined. O(log n). */
+  first(): [K, V] | undefined {
+    return this.#native.at(this.#view, this.#id, 0) as [K, V] | undefined
+  }
+
+  /** The entry with the greatest key, or undefined. O(log n). */
+  last(): [K, V] | undefined {
+    return this.at(-1)
+  }
+
+  /**
+   * Removes the entry with the least key and returns it, atomically: the head of a priority queue. O(log n).
+   *
+   * @example
+   * queue.set([priority, Uuid.v7()], job)
+   * const next = queue.shift()?.[1]
+   */
+  shift(): [K, V] | undefined {
+    this.#writable()
+    return this.#native.shift(this.#id) as [K, V] | undefined
+  }
+
+  /**
+   * The entry at a position, from the end when negative, or undefined. O(log n).
+   *
+   * @example
+   * scores.at(0)
+   * scores.at(-1)
+   */
+  at(rank: number): [K, V] | undefined {
+    if (typeof rank !== 'number' || !Number.isInteger(rank))
+      throw pongoError('ARG', `at needs an integer, not ${show(rank)}`)
+    const read = (view: View): [K, V] | undefined => {
+      const position = rank < 0 ? this.#native.size(view, this.#id) + rank : rank
+      return position < 0 || position >= 2 ** 53
+        ? undefined
+        : (this.#native.at(view, this.#id, position) as [K, V] | undefined)
+    }
+    // From the end the size and the entry must be of one version.
+    return rank < 0 && this.#view === 0 ? this.#handle.pinned(read) : read(this.#view)
+  }
+
+  /** The number of keys below `key`: its position, or where it would be. O(log n). */
+  rank(key: K): number {
+    return this.#native.rank(this.#view, this.#id, this.#key(key))
+  }
+
+  /**
+   * The number of entries in a range of keys (all without one). O(log n).
+   *
+   * @example
+   * events.count({ gte: today, lt: tomorrow })
+   * users.count({ prefix: 'a' })
+   */
+  count(range?: Pick<RangeOptions, 'gt' | 'gte' | 'lt' | 'lte' | 'prefix'>): number {
+    const bounds = this.#bounds('count', checkOptions('count', range, boundNames))
+    if (bounds === undefined) return this.size
+    const [start, end] = bounds(this.#view)
+    return Math.max(0, end - start)
+  }
+
+  /**
+   * The entries of a range of keys, in order; each iteration pins the version of its beginning. O(log n) to begin,
+   * O(1) for each entry. Options: see `RangeOptions`.
+   *
+   * @example
+   * for (const [key, value] of users.range({ prefix: 'a', limit: 10 })) console.log(key)
+   * const latest = [...events.range({ lte: new Date(), reverse: true, limit: 3, native: true })]
+   */
+  range(options?: RangeOptions): PagedIterable<[K, V]> {
+    const checked = checkOptions('range', options, rangeNames)
+    const window: Window = { reverse: booleanOption('range', 'reverse', checked.reverse, false) }
+    const bounds = this.#bounds('range', checked)
+    if (bounds !== undefined) window.bounds = bounds
+    const limit =
+      checked.limit === Infinity ? undefined : integerOption('range', 'limit', checked.limit, 0, 2 ** 53 - 1)
+    if (limit !== undefined) window.limit = limit
+    const offset = integerOption('range', 'offset', checked.offset, 0, 2 ** 53 - 1)
+    if (offset !== undefined) window.offset = offset
+    const plain = booleanOption('range', 'native', checked.native, false) ? What.plain : 0
+    return new PagedIterable(() => new PagedIterator<[K, V]>(this.#ref, What.entries + plain, window))
+  }
+
+  #bounds(what: string, options: RangeOptions): ((view: View) => [number, number]) | undefined {
+    const { gt, gte, lt, lte, prefix } = options
+    if (gt !== undefined && gte !== undefined) throw pongoError('ARG', `${what}: gt and gte exclude each other`)
+    if (lt !== undefined && lte !== undefined) throw pongoError('ARG', `${what}: lt and lte exclude each other`)
+    const lower = gt !== undefined ? gt : gte
+    const upper = lt !== undefined ? lt : lte
+    if (prefix !== undefined) {
+      if (lower !== undefined || upper !== undefined) {
+        throw pongoError('ARG', `${what}: prefix excludes gt, gte, lt and lte`)
+      }
+      if (typeof prefix !== 'string' && !Array.isArray(prefix)) {
+        throw pongoError('ARG', `${what}: prefix must be a string or a tuple, not ${show(prefix)}`)
+      }
+      const key = this.#key(prefix)
+      return (view) => this.#native.bounds(view, this.#id, key, null, 16)
+    }
+    if (lower === undefined && upper === undefined) return undefined
+    const low = lower === undefined ? null : this.#key(lower)
+    const high = upper === undefined ? null : this.#key(upper)
+    const flags =
+      (lower === undefined ? 0 : 1) |
+      (gte === undefined ? 0 : 2) |
+      (upper === undefined ? 0 : 4) |
+      (lte === undefined ? 0 : 8)
+    return (view) => this.#native.bounds(view, this.#id, low, high, flags)
+  }
+
+  /**
+   * The entries whose value at `path` satisfies a comparison, as a read-only view of one version. O(n).
+   *
+   * @example
+   * users.search('age', '>=', 18).size
+   * for (const [id, post] of posts.search('tags.*', '==', 'red')) console.log(id)
+   */
+  search(path: Path, op: Operator, value: unknown): SearchView {
+    return search(this.#ref, 'search', path, op, value)
+  }
+
+  /** A deep plain copy: an object when all keys are strings, else a Map. O(size). Errors: `TYPE` for a cycle. */
+  native(): any {
+    return nativeCopy(this.#ref)
+  }
+
+  /**
+   * Without arguments: the content as JSON text. With a key and JSON text: stores what the text says under the key.
+   *
+   * Errors: code `VALUE` (a `SyntaxError`) with line and column when the text is not JSON.
+   *
+   * @example
+   * users.json()
+   * users.json('ann', '{"age": 30}')
+   */
+  json(): string
+  json(key: K, text: string): this
+  json(...args: [] | [key: K, text: string]): string | this {
+    if (args.length === 0) return jsonText(this.native())
+    if (args.length < 2) throw pongoError('ARG', 'json takes no argument, or a key and JSON text')
+    const [key, text] = args
+    this.#writable()
+    this.#native.set(this.#id, this.#key(key), encodeValue(this.#handle, parseJson(text), key), 0)
+    return this
+  }
+
+  /** What JSON.stringify writes: the content as an object; keys that are not strings become their text. */
+  toJSON(): unknown {
+    const parsed: unknown = JSON.parse(jsonText(this.native()))
+    return parsed
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Collection'
+  }
+
+  [inspect.custom](depth: number, options: InspectOptions): string {
+    return inspectLive(this, this[Symbol.toStringTag], depth, options)
+  }
+}
+
+/**
+ * A Collection in which one key has many values, each once, in the order of values; containers by identity.
+ * Ranges, ranks, `first`, `last`, `shift`, `size` work on pairs.
+ *
+ * @example
+ * const byTag = db.collection({ multi: true })
+ * byTag.set('red', 1).set('red', 2).getAll('red')   // [1, 2]
+ */
+export class MultiCollection<K extends Key = any, V = any> extends Collection<K, V> {
+  /** All values of a key, in their order. O(log n) and the number of values. */
+  getAll(key: K): V[] {
+    const ref = this[kLive]
+    const native = encodeKey(ref.handle, key)
+    const read = (view: View): V[] => {
+      const [start, end] = ref.native.bounds(view, ref.id, native, native, 1 | 2 | 4 | 8)
+      return start >= end ? [] : (ref.native.page(view, ref.id, start, end - start, 1, What.values) as V[])
+    }
+    return ref.view === 0 ? ref.handle.pinned(read) : read(ref.view)
+  }
+
+  /**
+   * Removes all values of a key, or one of them; returns whether something was removed. One commit; O(log n) for all,
+   * O(k log n) for one of k.
+   *
+   * @example
+   * byTag.delete('red', 1)
+   * byTag.delete('red')
+   */
+  override delete(key: K, ...value: [] | [value: V]): boolean {
+    const ref = this[kLive]
+    writable(ref)
+    const native = encodeKey(ref.handle, key)
+    if (value.length === 0) return ref.native.delete(ref.id, native)
+    const unwanted = normalise(ref.handle, value[0])
+    return ref.handle.transaction(() => {
+      const values = this.getAll(key)
+      const index = values.findIndex((item) => valuesEqual(item, unwanted))
+      if (index < 0) return false
+      ref.native.delete(ref.id, native)
+      values.forEach((item, i) => {
+        if (i !== index) ref.native.set(ref.id, native, encodeValue(ref.handle, item, key), 0)
+      })
+      return true
+    })
+  }
+
+  /** Removes the first value of a key and returns it, atomically. Errors: `KEY` when there is none and no default. */
+  override pop(key: K, ...missing: [] | [missing: unknown]): any {
+    const ref = this[kLive]
+    writable(ref)
+    return ref.handle.transaction(() => {
+      const [first] = this.getAll(key)
+      if (first === undefined) return popKey(ref, 'pop', key, missing)
+      this.delete(key, first)
+      return first
+    })
+  }
+
+  /** Not for MultiCollections: `TYPE`. */
+  override cas(): never {
+    throw pongoError('TYPE', 'cas does not fit a MultiCollection: a key has many values')
+  }
+
+  /** Not for MultiCollections: `TYPE`. */
+  override incr(): never {
+    throw pongoError('TYPE', 'incr does not fit a MultiCollection: a key has many values')
+  }
+
+  /** Not for MultiCollections: `TYPE`. */
+  override modify(): never {
+    throw pongoError('TYPE', 'modify does not fit a MultiCollection: a key has many values')
+  }
+
+  override get [Symbol.toStringTag](): string {
+    return 'MultiCollection'
+  }
+}

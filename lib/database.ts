@@ -1,0 +1,245 @@
+// Opening a file, and what concerns the database as a whole.
+
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
+import type { NativeOptions } from './binding'
+import { Collection, type CollectionOptions, type MultiCollection } from './collection'
+import { pongoError, show } from './errors'
+import { Handle, SnapshotState } from './handle'
+import { makeMeta, type Meta } from './meta'
+import { booleanOption, checkOptions, durabilities, integerOption, needFunction } from './options'
+import { kHandle } from './owner'
+import { Snapshot } from './snapshot'
+import type { Dict, Key } from './types'
+
+export interface OpenOptions {
+  /** Create the file when there is none. Default true. */
+  create?: boolean
+  /** Refuse writes through this handle. Default false. */
+  readOnly?: boolean
+  /** Permissions of a new file. Default 0o600. */
+  mode?: number
+  /** Bytes by which the file grows; stored at creation. Default 16 MiB. */
+  chunksize?: number
+  /** Bytes that the file may reach, then `FULL`; stored at creation. Default 2^40. */
+  maxSize?: number
+  /**
+   * What a crash of the machine may lose: `checkpoint` (default): what came after the last checkpoint; `sync`: nothing, each
+   * commit waits for the disk; `none`: no checkpoints by themselves. A crash of a process loses nothing in any mode.
+   */
+  durability?: 'checkpoint' | 'sync' | 'none'
+  /** Milliseconds between checkpoints while there are changes. Default 1000. */
+  checkpointInterval?: number
+}
+
+/** What `gc` found before and left after. */
+export interface GcReport {
+  before: { count: number; bytes: number }
+  after: { count: number; bytes: number }
+  [name: string]: unknown
+}
+
+const openNames = ['create', 'readOnly', 'mode', 'chunksize', 'maxSize', 'durability', 'checkpointInterval']
+
+function interpret(options: OpenOptions | undefined): NativeOptions {
+  const given = checkOptions('open', options, openNames)
+  const durability = given.durability ?? 'checkpoint'
+  if (!durabilities.includes(durability)) {
+    throw pongoError('ARG', `open: durability must be one of ${durabilities.join(', ')}, not ${show(durability)}`)
+  }
+  return {
+    create: booleanOption('open', 'create', given.create, true),
+    readOnly: booleanOption('open', 'readOnly', given.readOnly, false),
+    mode: integerOption('open', 'mode', given.mode, 0, 0o7777) ?? 0o600,
+    // 0: as the file has it.
+    chunksize: integerOption('open', 'chunksize', given.chunksize, 1, 2 ** 40) ?? 0,
+    maxSize: integerOption('open', 'maxSize', given.maxSize, 1, 2 ** 53 - 1) ?? 0,
+    durability,
+    checkpointInterval: integerOption('open', 'checkpointInterval', given.checkpointInterval, 1, 2 ** 31 - 1) ?? 1000,
+  }
+}
+
+function filePath(path: unknown): string {
+  if (path instanceof URL) return fileURLToPath(path)
+  if (typeof path !== 'string' || path === '') {
+    throw pongoError('ARG', `open needs the path of a file, not ${show(path)}`)
+  }
+  if (path.includes('\0')) throw pongoError('ARG', 'open: the path holds a NUL character')
+  return resolve(path)
+}
+
+/**
+ * Opens a database file, creating it when there is none. Synchronous. Any number of processes and threads may have the
+ * same file open; handles to one file within a process share one mapping and close independently.
+ *
+ * `T` describes the properties of the root.
+ *
+ * @param path the file; beside it a file `<path>-lock` comes into being.
+ * @param options see `OpenOptions`.
+ * Errors: `ARG` for an unknown option or one that differs from what the file stores; `IO`, `CORRUPT`, `VERSION`, `LOCKED`.
+ *
+ * @example
+ * const db = open('state.pongo')
+ * db.root.visits = (db.root.visits ?? 0) + 1   // two operations; db.root.$incr('visits') is one, safe across processes
+ */
+export function open<T extends object = Record<string, any>>(path: string | URL, options?: OpenOptions): Database<T> {
+  const native = interpret(options)
+  return new Database<T>(new Handle(filePath(path), native))
+}
+
+/** An open database. Made by `open`. */
+export class Database<T extends object = Record<string, any>> {
+  readonly #handle: Handle
+  readonly #meta: Meta
+
+  /** @internal Made by `open`. */
+  constructor(handle: Handle) {
+    if (!(handle instanceof Handle)) throw pongoError('ARG', 'a Database is made by open(path), not by new')
+    this.#handle = handle
+    this.#meta = makeMeta(handle)
+  }
+
+  get [kHandle](): Handle {
+    return this.#handle
+  }
+
+  #open(): Handle {
+    if (this.#handle.closed) throw pongoError('CLOSED', `the database ${this.#handle.path} is closed: open it again`)
+    return this.#handle
+  }
+
+  /** The path of the file, absolute. */
+  get path(): string {
+    return this.#handle.path
+  }
+
+  /** The root: a live object of which everything else hangs. */
+  get root(): Dict<T> {
+    return this.#open().root as Dict<T>
+  }
+
+  /** Settings: `chunksize` and `id` of the file, `.sync`, `.newkey`, `.uuid_class`, `.uuid_constructor` of this process. */
+  get meta(): Meta {
+    this.#open()
+    return this.#meta
+  }
+
+  /** The number of the newest version; each commit has a greater one. */
+  get version(): number {
+    return this.#open().native.version(0)
+  }
+
+  /**
+   * Makes an empty Collection; it is kept when it is assigned somewhere.
+   *
+   * @param options `multi`: a MultiCollection, many values for one key.
+   *
+   * @example
+   * const users = (db.root.users = db.collection())
+   * const byTag = (db.root.byTag = db.collection({ multi: true }))
+   */
+  collection<K extends Key = any, V = any>(options: { multi: true }): MultiCollection<K, V>
+  collection<K extends Key = any, V = any>(options?: { multi?: false }): Collection<K, V>
+  collection(options?: CollectionOptions): Collection {
+    this.#open()
+    return Collection.create(this, options as { multi?: false })
+  }
+
+  /**
+   * Runs `fn` as one transaction over all containers of this database: all of its writes become visible together or not
+   * at all, as if nobody else wrote meanwhile. Returns what `fn` returns. A nested call joins.
+   *
+   * `fn` may run again when another process wrote what it read: no side effects in it. What it throws aborts the
+   * transaction and comes out here.
+   *
+   * Errors: `TYPE` when `fn` returns a promise; within `fn`, `snapshot` and `sync` throw `ARG`.
+   *
+   * @example
+   * db.transaction(() => { a.balance -= 5; b.balance += 5 })
+   * const id = db.transaction(() => root.queue.shift())
+   */
+  transaction<R>(fn: () => R): R {
+    const handle = this.#open()
+    needFunction('transaction', fn)
+    return handle.transaction(fn)
+  }
+
+  /**
+   * A read-only view of the whole database as it is now. O(1).
+   *
+   * @example
+   * const snap = db.snapshot()
+   * snap.root.$size; snap.release()
+   */
+  snapshot(): Snapshot<T> {
+    const handle = this.#open()
+    handle.outside('snapshot()')
+    const state = new SnapshotState(handle, handle.native.snapshot())
+    handle.snapshots.set(state.view, new WeakRef(state))
+    return new Snapshot<T>(state)
+  }
+
+  /** Resolves when every commit made so far is on disk. Errors: `IO`, `NOSPACE`; `ARG` inside a transaction. */
+  async sync(): Promise<void> {
+    const handle = this.#open()
+    handle.outside('sync()')
+    await handle.native.sync()
+  }
+
+  /** As `sync`, but blocks the thread. */
+  syncNow(): void {
+    const handle = this.#open()
+    handle.outside('syncNow()')
+    handle.native.syncNow()
+  }
+
+  /** Figures of the engine by name. */
+  stats(): Record<string, number> {
+    return this.#open().native.stats()
+  }
+
+  /**
+   * Reads the whole file and checks it; resolves with what it counted, by kind. O(size), in the background.
+   *
+   * Errors: rejects with `CORRUPT`.
+   *
+   * @example
+   * const { containers, keys } = await db.verify()
+   */
+  async verify(): Promise<Record<string, number>> {
+    return await this.#open().native.verify()
+  }
+
+  /**
+   * Frees what nothing refers to any more. Never needed in normal work; `complete` also finds containers in cycles and
+   * what killed processes left. In the background.
+   *
+   * @example
+   * const { before, after } = await db.gc({ complete: true })
+   */
+  async gc(options?: { complete?: boolean }): Promise<GcReport> {
+    const { complete } = checkOptions('gc', options, ['complete'])
+    return (await this.#open().native.gc(booleanOption('gc', 'complete', complete, false))) as GcReport
+  }
+
+  /** A report of the allocator for people. */
+  info(): string {
+    return this.#open().native.info()
+  }
+
+  /** Closes this handle; other handles to the file stay open. Whatever was read through it throws `CLOSED` then. Idempotent. */
+  close(): void {
+    if (this.#handle.closed) return
+    this.#handle.outside('close()')
+    this.#handle.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  [inspect.custom](): string {
+    return `Database { path: ${inspect(this.#handle.path)}${this.#handle.closed ? ', closed' : ''} }`
+  }
+}

@@ -1,0 +1,215 @@
+// One open handle: the addon's functions for it, the proxies it has made, and what belongs to this process only.
+
+import { statSync } from 'node:fs'
+import {
+  addon,
+  kindCollection,
+  kindDict,
+  kindList,
+  kindMulti,
+  type Kind,
+  type NativeDb,
+  type NativeOptions,
+  type View,
+} from './binding'
+import { Collection, MultiCollection } from './collection'
+import { makeDict } from './dict_proxy'
+import { pongoError } from './errors'
+import type { CodeName } from './codes'
+import { makeList } from './list'
+import type { Ref } from './live'
+import { Uuid } from './uuid'
+import { Reader, type Makers } from './wire'
+
+type Cache = Map<number, WeakRef<object>>
+
+export type UuidConstructor = (unused: null, bytes: Uint8Array) => unknown
+export type NewKey = (doc: Record<string, unknown>) => unknown
+
+// Forgets cache entries whose proxy is gone. An entry may have been renewed in the meantime: then it stays.
+const collected = new FinalizationRegistry<{ cache: Cache; id: number }>(({ cache, id }) => {
+  if (cache.get(id)?.deref() === undefined) cache.delete(id)
+})
+
+// Snapshots that nobody released: their space must not be pinned for ever.
+const forgotten = new FinalizationRegistry<{ native: NativeDb; view: View }>(({ native, view }) => {
+  try {
+    native.release(view)
+  } catch {
+    // Closed in the meantime, which released it.
+  }
+})
+
+/** What the proxies of one snapshot share; released when the program says so or when all of them are gone. */
+export class SnapshotState {
+  readonly cache: Cache = new Map()
+  #released = false
+
+  constructor(
+    readonly handle: Handle,
+    readonly view: View,
+  ) {
+    forgotten.register(this, { native: handle.native, view }, this)
+  }
+
+  get released(): boolean {
+    return this.#released
+  }
+
+  release(): void {
+    if (this.#released) return
+    this.#released = true
+    forgotten.unregister(this)
+    this.handle.snapshots.delete(this.view)
+    this.handle.native.release(this.view)
+  }
+}
+
+export class Handle implements Makers {
+  readonly native: NativeDb
+  /** Two handles with the same identity are open on the same file. */
+  readonly identity: string
+  readonly path: string
+  readonly rootId: number
+  readonly rootKind: Kind
+  readonly cache: Cache = new Map()
+  readonly snapshots = new Map<View, WeakRef<SnapshotState>>()
+  durability: NativeOptions['durability']
+  newKey: NewKey | null = null
+  uuidClass: (new (...args: any[]) => { bytes: Uint8Array }) | null = null
+  uuidConstructor: UuidConstructor | null = null
+  closed = false
+  readonly root: object
+
+  constructor(path: string, options: NativeOptions) {
+    this.path = path
+    this.durability = options.durability
+    this.native = addon.open(path, options, {
+      error: (code, message) => pongoError(code as CodeName, message),
+      container: (kind, id, view) => this.container(kind, id, view),
+      uuid: (bytes) => this.uuid(bytes) as object,
+      plain: (wire) => new Reader(wire, this).value(),
+    })
+    const { uuid } = this.native.options()
+    const { dev, ino } = statSync(path)
+    this.identity = `${uuid}:${dev}:${ino}`
+    this.rootId = this.native.rootId
+    this.rootKind = this.native.kind(0, this.rootId) || kindCollection
+    this.root = this.container(this.rootKind, this.rootId, 0)
+  }
+
+  /** The one proxy of a container in a view; made when there is none. */
+  container(kind: number, id: number, view: View = 0): object {
+    let cache = this.cache
+    let snapshot: SnapshotState | undefined
+    if (view !== 0) {
+      // A view that no Snapshot stands for belongs to an iterator: what it yields is live.
+      snapshot = this.snapshots.get(view)?.deref()
+      if (snapshot === undefined) view = 0
+      else cache = snapshot.cache
+    }
+    const known = cache.get(id)?.deref()
+    if (known !== undefined) return known
+    const made = this.#make(kind as Kind, id, view, snapshot)
+    cache.set(id, new WeakRef(made))
+    collected.register(made, { cache, id })
+    return made
+  }
+
+  #make(kind: Kind, id: number, view: View, snapshot: SnapshotState | undefined): object {
+    const ref: Ref = { handle: this, native: this.native, kind, id, view, snapshot }
+    if (id === this.rootId) return makeDict(ref)
+    switch (kind) {
+      case kindDict:
+        return makeDict(ref)
+      case kindList:
+        return makeList(ref)
+      case kindMulti:
+        return new MultiCollection(ref)
+      default:
+        return new Collection(ref)
+    }
+  }
+
+  uuid(bytes: Uint8Array): unknown {
+    return this.uuidConstructor === null ? new Uuid(bytes) : this.uuidConstructor(null, Uint8Array.from(bytes))
+  }
+
+  /** The bytes of a Uuid, or of an instance of `meta['.uuid_class']`; undefined for anything else. */
+  uuidBytes(value: object): Uint8Array | undefined {
+    const own = Uuid.peek(value)
+    if (own !== undefined || this.uuidClass === null || !(value instanceof this.uuidClass)) return own
+    const bytes: unknown = value.bytes
+    if (!(bytes instanceof Uint8Array) || bytes.length !== 16) {
+      throw pongoError('TYPE', "an instance of meta['.uuid_class'] needs a property `bytes` of 16 bytes")
+    }
+    return bytes
+  }
+
+  /** The key of a document that has none. */
+  makeId(doc: Record<string, unknown>): unknown {
+    if (this.newKey === null) return this.uuid(addon.uuid7())
+    const id = this.newKey(doc)
+    if (id === undefined) throw pongoError('TYPE', "the function meta['.newkey'] returned undefined instead of a key")
+    return id
+  }
+
+  /** Runs `fn` with all of its reads and writes as one commit. May run it again. Joins a transaction in progress. */
+  transaction<T>(fn: () => T): T {
+    const native = this.native
+    if (native.inTransaction()) return settled(fn())
+    for (;;) {
+      native.begin()
+      let committed = false
+      let result: T
+      try {
+        result = settled(fn())
+        committed = native.commit()
+      } catch (error) {
+        // A commit that failed has ended the transaction already.
+        if (!this.closed && native.inTransaction()) native.abort()
+        throw error
+      }
+      if (committed) return result
+    }
+  }
+
+  /** `fn` on a pinned version, or inside a transaction on its state, which nobody else can change. */
+  pinned<T>(fn: (view: View) => T): T {
+    const native = this.native
+    if (native.inTransaction()) return fn(0)
+    const view = native.snapshot()
+    try {
+      return fn(view)
+    } finally {
+      native.release(view)
+    }
+  }
+
+  /** Refuses what has no meaning inside a transaction. */
+  outside(what: string): void {
+    if (this.native.inTransaction()) throw pongoError('ARG', `${what} cannot be used inside a transaction`)
+  }
+
+  close(): void {
+    if (this.closed) return
+    this.native.close()
+    this.closed = true
+    this.snapshots.clear()
+  }
+}
+
+// A transaction ends when fn returns: what a promise does later could be in no commit.
+function settled<T>(result: T): T {
+  if (typeof result === 'object' && result !== null && typeof (result as { then?: unknown }).then === 'function') {
+    // Its own failure must not become an unhandled rejection on top of this error.
+    Promise.resolve(result).catch(() => undefined)
+    throw pongoError('TYPE', 'the function of a transaction returned a promise: await before it, not in it')
+  }
+  return result
+}
+
+/** Refuses a write through a snapshot. */
+export function writable(ref: Ref): void {
+  if (ref.view !== 0) throw pongoError('READONLY', 'a snapshot cannot be written: write to the live container')
+}

@@ -1,0 +1,15 @@
+// What the package exports.
+
+export { Collection, MultiCollection, type CollectionOptions, type RangeOptions } from './collection'
+export { Dict, List } from './containers'
+export { Database, open, type GcReport, type OpenOptions } from './database'
+export { PongoError } from './errors'
+export { Snapshot } from './snapshot'
+export { Uuid } from './uuid'
+export type { ErrorCode } from './codes'
+export type { PagedIterable, PagedIterator } from './iterators'
+export type { Meta } from './meta'
+export type { PathOptions, SetOptions } from './options'
+export type { Path } from './path'
+export type { SearchView } from './search'
+export type { Container, DictOperations, Key, ListOperations, Operator } from './types'

@@ -1,0 +1,173 @@
+// Iteration over one version: entries come in pages, and a version is pinned while more than one page is needed.
+
+import type { NativeDb, View } from './binding'
+import type { Ref } from './live'
+
+/** What a page holds. `plain` is added when containers come as plain copies. */
+export const What = { keys: 1, values: 2, entries: 3, plain: 4 } as const
+
+const pageSize = 256
+
+const abandoned = new FinalizationRegistry<{ native: NativeDb; view: View }>(({ native, view }) => {
+  try {
+    native.release(view)
+  } catch {
+    // The handle was closed, which released it.
+  }
+})
+
+/** The whole content in one consistent read: values, keys, or both flat. */
+export function readAll(ref: Ref, what: number, view: View = ref.view): unknown[] {
+  return ref.native.page(view, ref.id, 0, Infinity, 1, what)
+}
+
+export interface Window {
+  /** The positions [start, end) to visit, in the version that `view` shows. undefined: all. */
+  bounds?: (view: View) => [number, number]
+  reverse?: boolean
+  limit?: number
+  offset?: number
+}
+
+const arrayIterator: object = Object.getPrototypeOf([][Symbol.iterator]())
+// %IteratorPrototype%: gives [Symbol.iterator], and map, filter, take... where the engine has them.
+const iteratorPrototype: object | null = Object.getPrototypeOf(arrayIterator)
+
+/**
+ * An iterator over one version of a container. The version is the one of the moment of `[Symbol.iterator]()` or of the
+ * first `next()`, whichever comes first. It ends the pin when it is exhausted, closed (`break`) or collected.
+ */
+export class PagedIterator<T> implements IterableIterator<T> {
+  readonly #ref: Ref
+  readonly #what: number
+  readonly #window: Window
+  readonly #width: number
+  #started = false
+  #done = false
+  #pinned = false
+  #view: View = 0
+  #page: unknown[] = []
+  #at = 0
+  // Where the next page begins, and how many entries are left for it and those after.
+  #position = 0
+  #left = 0
+
+  constructor(ref: Ref, what: number, window: Window = {}) {
+    this.#ref = ref
+    this.#what = what
+    this.#window = window
+    this.#width = (what & What.entries) === What.entries ? 2 : 1
+  }
+
+  /** Fixes the version now. */
+  start(): this {
+    if (this.#started) return this
+    this.#started = true
+    const { native, view, id } = this.#ref
+    const whole =
+      this.#window.bounds === undefined && this.#window.reverse !== true && this.#window.offset === undefined
+    if (view !== 0) {
+      this.#view = view
+    } else if (!native.inTransaction()) {
+      if (whole && native.size(0, id) < pageSize) {
+        const page = native.page(0, id, 0, pageSize, 1, this.#what)
+        if (page.length < pageSize * this.#width) {
+          this.#page = page
+          this.#left = 0
+          if (this.#window.limit !== undefined) page.length = Math.min(page.length, this.#window.limit * this.#width)
+          return this
+        }
+      }
+      this.#view = native.snapshot()
+      this.#pinned = true
+      abandoned.register(this, { native, view: this.#view }, this)
+    }
+    try {
+      this.#open(view === 0 && !this.#pinned)
+    } catch (error) {
+      this.#finish()
+      throw error
+    }
+    return this
+  }
+
+  // Finds the window. Inside a transaction (`atOnce`) all is read now: the transaction may go on changing it.
+  #open(atOnce: boolean): void {
+    const { native, id } = this.#ref
+    const { bounds, reverse, limit, offset = 0 } = this.#window
+    let [start, end] = bounds === undefined ? [0, native.size(this.#view, id)] : bounds(this.#view)
+    if (reverse === true) end = Math.max(start, end - offset)
+    else start = Math.min(end, start + offset)
+    this.#position = reverse === true ? end - 1 : start
+    this.#left = Math.max(0, limit === undefined ? end - start : Math.min(limit, end - start))
+    if (atOnce) this.#read(this.#left)
+  }
+
+  #read(count: number): void {
+    const step = this.#window.reverse === true ? -1 : 1
+    this.#page = this.#ref.native.page(this.#view, this.#ref.id, this.#position, count, step, this.#what)
+    this.#at = 0
+    this.#position += step * count
+    this.#left -= count
+  }
+
+  #finish(): void {
+    this.#done = true
+    this.#page = []
+    if (!this.#pinned) return
+    this.#pinned = false
+    abandoned.unregister(this)
+    this.#ref.native.release(this.#view)
+  }
+
+  next(): IteratorResult<T, undefined> {
+    if (this.#done) return { value: undefined, done: true }
+    this.start()
+    if (this.#at >= this.#page.length) {
+      if (this.#left > 0) {
+        try {
+          this.#read(Math.min(this.#left, pageSize))
+        } catch (error) {
+          this.#done = true
+          throw error
+        }
+      }
+      if (this.#at >= this.#page.length) {
+        this.#finish()
+        return { value: undefined, done: true }
+      }
+    }
+    const page = this.#page
+    const at = this.#at
+    this.#at += this.#width
+    return { value: (this.#width === 2 ? [page[at], page[at + 1]] : page[at]) as T, done: false }
+  }
+
+  return(value?: unknown): IteratorResult<T, undefined> {
+    this.#started = true
+    this.#finish()
+    return { value: value as undefined, done: true }
+  }
+
+  [Symbol.iterator](): this {
+    return this.start()
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Pongo Iterator'
+  }
+}
+Object.setPrototypeOf(PagedIterator.prototype, iteratorPrototype)
+
+/** An iterable that pins a version anew for each iteration. */
+export class PagedIterable<T> implements Iterable<T> {
+  readonly #make: () => PagedIterator<T>
+
+  constructor(make: () => PagedIterator<T>) {
+    this.#make = make
+  }
+
+  [Symbol.iterator](): PagedIterator<T> {
+    return this.#make().start()
+  }
+}

@@ -1,0 +1,364 @@
+// The methods of a List: those of Array.prototype (ES2023), in alphabetical order, and a few of its own.
+//
+//   primitive   one element or the end: straight to the engine           at, pop, push, shift, unshift
+//   mutating    read, compute, write as one transaction                   copyWithin, fill, insert, remove, reverse, sort, splice
+//   transform   the real array method on a copy of the elements           every, filter, map, reduce, toSorted ...
+//   subset      the same, where the result is a part of the elements      concat, flat, slice ...
+//
+// Everything but the primitives runs on the version of the moment of the call, in callbacks too. Results and errors come
+// from the real array methods wherever one is called, so that they cannot differ. Methods that make a new array return
+// plain arrays. `from` and `of` belong to Array, not to its prototype: a List is made by List.create or by assignment.
+
+import { nativeCopy } from './dict_operations'
+import { valuesEqual } from './equality'
+import { pongoError, show } from './errors'
+import { writable } from './handle'
+import { PagedIterator, readAll, What } from './iterators'
+import { jsonText, parseJson } from './json'
+import { refOf, type Ref } from './live'
+import { encodeElement, encodeList, encodeWire, normalise } from './values'
+
+// No array is as long as this.
+const lengthMax = 2 ** 32
+
+type Method = (this: unknown, ...args: any[]) => unknown
+const arrayMethods = Array.prototype as unknown as Record<string, Method>
+
+function elements(ref: Ref): unknown[] {
+  return readAll(ref, What.values)
+}
+
+/** The reference of `this`, when it is a List; else the call is one of an array method on something else. */
+function listOf(self: unknown): Ref | undefined {
+  const ref = refOf(self)
+  return ref !== undefined && Array.isArray(self) ? ref : undefined
+}
+
+function own(self: unknown, name: string): Ref {
+  const ref = listOf(self)
+  if (ref === undefined) throw pongoError('TYPE', `${name} must be called on a List: list.${name}(...)`)
+  return ref
+}
+
+// -- transform and subset: the real method on a copy of the elements --
+
+function onCopy(name: string): Method {
+  const method = arrayMethods[name]!
+  return function (...args) {
+    const ref = listOf(this)
+    return method.apply(ref === undefined ? this : elements(ref), args)
+  }
+}
+
+/** As `onCopy`, for methods whose callback receives the array as its last argument: it receives the List. */
+function withCallback(name: string, position: number): Method {
+  const method = arrayMethods[name]!
+  return function (this: unknown, ...args) {
+    const ref = listOf(this)
+    if (ref === undefined) return method.apply(this, args)
+    const fn: unknown = args[0]
+    if (typeof fn === 'function') {
+      // eslint-disable-next-line @typescript-eslint/no-this-alias
+      const list = this
+      args[0] = function (this: unknown, ...inner: unknown[]): unknown {
+        inner[position] = list
+        return Reflect.apply(fn, this, inner)
+      }
+    }
+    return method.apply(elements(ref), args)
+  }
+}
+
+// Lists being joined now: a List that contains itself contributes nothing, as in an array that does.
+const joining: string[] = []
+
+function joined(name: string): Method {
+  const method = arrayMethods[name]!
+  return function (...args) {
+    const ref = listOf(this)
+    if (ref === undefined) return method.apply(this, args)
+    const mark = `${ref.handle.identity}/${ref.view}/${ref.id}`
+    if (joining.includes(mark)) return ''
+    joining.push(mark)
+    try {
+      return method.apply(elements(ref), args)
+    } finally {
+      joining.pop()
+    }
+  }
+}
+
+function iterator(name: string, what: number): Method {
+  const method = arrayMethods[name]!
+  return function () {
+    const ref = listOf(this)
+    return ref === undefined ? method.call(this) : new PagedIterator(ref, what).start()
+  }
+}
+
+// -- mutating --
+
+/** Array positions: negative from the end, cut to [0, length]. */
+function position(value: unknown, length: number, otherwise: number): number {
+  if (value === undefined) return otherwise
+  const integer = Math.trunc(Number(value)) || 0
+  return integer < 0 ? Math.max(0, length + integer) : Math.min(integer, length)
+}
+
+function inTransaction(name: string, change: (ref: Ref, length: number, args: unknown[]) => unknown): Method {
+  return function (...args) {
+    const ref = listOf(this)
+    if (ref === undefined) return arrayMethods[name]!.apply(this, args)
+    writable(ref)
+    const result = ref.handle.transaction(() => ({ value: change(ref, ref.native.size(0, ref.id), args) }))
+    // `this` stands for "the list itself", which is what reverse, sort, fill and copyWithin return.
+    return result.value === ref ? this : result.value
+  }
+}
+
+function write(ref: Ref, start: number, count: number, values: readonly unknown[]): void {
+  ref.native.listSplice(ref.id, start, count, values.length === 0 ? undefined : encodeList(ref.handle, values))
+}
+
+function elementsIn(ref: Ref, start: number, count: number): unknown[] {
+  return count <= 0 ? [] : ref.native.page(0, ref.id, start, count, 1, What.values)
+}
+
+const values = iterator('values', What.values)
+
+const methods: Record<string, Method> = {
+  /** The element at an index, from the end when negative; undefined beyond. O(log n). */
+  at(index: unknown) {
+    const ref = listOf(this)
+    if (ref === undefined) return arrayMethods['at']!.call(this, index)
+    const integer = Math.trunc(Number(index)) || 0
+    if (integer >= lengthMax) return undefined
+    if (integer >= 0) return ref.native.listGet(ref.view, ref.id, integer)
+    for (;;) {
+      const at = ref.native.size(ref.view, ref.id) + integer
+      if (at < 0) return undefined
+      const value: unknown = ref.native.listGet(ref.view, ref.id, at)
+      // The list became shorter between the two calls: look at its new end.
+      if (value !== undefined) return value
+    }
+  },
+
+  /** A plain array of the elements followed by the arguments, arrays and Lists spread out. O(n). */
+  concat(...args: unknown[]) {
+    const ref = listOf(this)
+    const spread = args.map((arg) => {
+      const other = listOf(arg)
+      return other === undefined ? arg : elements(other)
+    })
+    return arrayMethods['concat']!.apply(ref === undefined ? this : elements(ref), spread)
+  },
+
+  /** Copies a part of the elements over another part, in one commit; returns the List. O(n). */
+  copyWithin: inTransaction('copyWithin', (ref, length, [target, start, end]) => {
+    const to = position(target, length, 0)
+    const from = position(start, length, 0)
+    const count = Math.min(position(end, length, length) - from, length - to)
+    if (count > 0) write(ref, to, count, elementsIn(ref, from, count))
+    return ref
+  }),
+
+  entries: iterator('entries', What.entries),
+  every: withCallback('every', 2),
+
+  /** Stores a value in every place of a range, in one commit; returns the List. An object is copied for each. O(n). */
+  fill: inTransaction('fill', (ref, length, [value, start, end]) => {
+    const from = position(start, length, 0)
+    const to = position(end, length, length)
+    if (to > from) write(ref, from, to - from, new Array<unknown>(to - from).fill(value))
+    return ref
+  }),
+
+  filter: withCallback('filter', 2),
+  find: withCallback('find', 2),
+  findIndex: withCallback('findIndex', 2),
+  findLast: withCallback('findLast', 2),
+  findLastIndex: withCallback('findLastIndex', 2),
+  flat: onCopy('flat'),
+  flatMap: withCallback('flatMap', 2),
+  forEach: withCallback('forEach', 2),
+  includes: onCopy('includes'),
+  indexOf: onCopy('indexOf'),
+  join: joined('join'),
+  keys: iterator('keys', What.keys),
+  lastIndexOf: onCopy('lastIndexOf'),
+  map: withCallback('map', 2),
+
+  /** Removes the last element and returns it; undefined when empty. One commit, O(log n). */
+  pop() {
+    const ref = listOf(this)
+    if (ref === undefined) return arrayMethods['pop']!.call(this)
+    writable(ref)
+    return ref.native.listPop(ref.id)
+  },
+
+  /** Appends; returns the new length. One commit, O(log n) for each. */
+  push(...items: unknown[]) {
+    const ref = listOf(this)
+    if (ref === undefined) return arrayMethods['push']!.apply(this, items)
+    writable(ref)
+    if (items.length === 1) return ref.native.listPush(ref.id, encodeElement(ref.handle, items[0], 0))
+    if (items.length === 0) return ref.native.size(0, ref.id)
+    return ref.native.listSplice(ref.id, -1, 0, encodeList(ref.handle, items))
+  },
+
+  reduce: withCallback('reduce', 3),
+  reduceRight: withCallback('reduceRight', 3),
+
+  /** Turns the order round, in one commit; returns the List. O(n). */
+  reverse: inTransaction('reverse', (ref, length) => {
+    if (length > 1) write(ref, 0, length, elementsIn(ref, 0, length).reverse())
+    return ref
+  }),
+
+  /** Removes the first element and returns it; undefined when empty. One commit, O(log n). */
+  shift() {
+    const ref = listOf(this)
+    if (ref === undefined) return arrayMethods['shift']!.call(this)
+    writable(ref)
+    return ref.native.listShift(ref.id)
+  },
+
+  slice: onCopy('slice'),
+  some: withCallback('some', 2),
+
+  /** Sorts in one commit; returns the List. The comparator may run again on conflict. O(n log n). */
+  sort(compare?: unknown) {
+    const ref = listOf(this)
+    if (ref === undefined) return arrayMethods['sort']!.call(this, compare)
+    // The error for a bad comparator is the array's own.
+    if (compare !== undefined && typeof compare !== 'function') arrayMethods['sort']!.call([], compare)
+    writable(ref)
+    ref.handle.transaction(() => {
+      const sorted = elements(ref).sort(compare as (a: unknown, b: unknown) => number)
+      // The comparator may have changed the list: what it sorts is the version of the call, as everywhere.
+      ref.native.replace(ref.id, encodeList(ref.handle, sorted))
+    })
+    return this
+  },
+
+  /** Removes and inserts in one commit; returns what was removed, live. O((removed + inserted) log n). */
+  splice: inTransaction('splice', (ref, length, args) => {
+    if (args.length === 0) return []
+    const [start, deleteCount, ...items] = args
+    const from = position(start, length, 0)
+    const asked = args.length === 1 ? length - from : Math.trunc(Number(deleteCount)) || 0
+    const count = Math.min(Math.max(asked, 0), length - from)
+    const removed = elementsIn(ref, from, count)
+    if (count > 0 || items.length > 0) write(ref, from, count, items)
+    return removed
+  }),
+
+  toLocaleString: joined('toLocaleString'),
+  toReversed: onCopy('toReversed'),
+  toSorted: onCopy('toSorted'),
+  toSpliced: onCopy('toSpliced'),
+  toString: joined('toString'),
+
+  /** Inserts at the front; returns the new length. One commit, O(log n) for each. */
+  unshift(...items: unknown[]) {
+    const ref = listOf(this)
+    if (ref === undefined) return arrayMethods['unshift']!.apply(this, items)
+    writable(ref)
+    if (items.length === 0) return ref.native.size(0, ref.id)
+    return ref.native.listSplice(ref.id, 0, 0, encodeList(ref.handle, items))
+  },
+
+  values,
+  with: onCopy('with'),
+
+  // -- beyond arrays --
+
+  /**
+   * Inserts a value before an index, as Python's list.insert: negative from the end, cut to the ends. O(log n).
+   *
+   * @example
+   * list.insert(0, 'first')
+   * list.insert(-1, 'last but one')
+   */
+  insert(index: unknown, value: unknown) {
+    const ref = own(this, 'insert')
+    if (typeof index !== 'number' || !Number.isInteger(index)) {
+      throw pongoError('ARG', `insert needs an integer index, not ${show(index)}`)
+    }
+    writable(ref)
+    const wire = encodeList(ref.handle, [value])
+    ref.handle.transaction(() => {
+      const length = ref.native.size(0, ref.id)
+      ref.native.listSplice(ref.id, position(index, length, 0), 0, wire)
+    })
+    return undefined
+  },
+
+  /**
+   * Removes the first element that equals a value (deeply). O(n).
+   *
+   * Errors: `VALUE` when there is none.
+   *
+   * @example
+   * list.remove('b')
+   * list.remove({ id: 1 })
+   */
+  remove(value: unknown) {
+    const ref = own(this, 'remove')
+    writable(ref)
+    const wanted = normalise(ref.handle, value === undefined ? null : value)
+    ref.handle.transaction(() => {
+      const index = elements(ref).findIndex((item) => valuesEqual(item, wanted))
+      if (index < 0) throw pongoError('VALUE', `remove: no element equals ${show(value)}`)
+      ref.native.listSplice(ref.id, index, 1, undefined)
+    })
+    return undefined
+  },
+
+  /**
+   * Appends all values of an iterable in one commit. O(m log n).
+   *
+   * @example
+   * list.extend([1, 2, 3])
+   * list.extend(otherList)
+   */
+  extend(items: unknown) {
+    const ref = own(this, 'extend')
+    writable(ref)
+    if (typeof items !== 'object' || items === null ? typeof items !== 'string' : !(Symbol.iterator in items)) {
+      throw pongoError('TYPE', `extend needs an iterable, not ${show(items)}`)
+    }
+    const added = [...(items as Iterable<unknown>)]
+    if (added.length > 0) ref.native.listSplice(ref.id, -1, 0, encodeList(ref.handle, added))
+    return undefined
+  },
+
+  /** A deep plain copy. O(size). Errors: `TYPE` when containers form a cycle. */
+  native() {
+    return nativeCopy(own(this, 'native'))
+  },
+
+  /**
+   * Without an argument: the content as JSON text. With one: replaces the content by that of JSON text, atomically.
+   *
+   * Errors: code `VALUE` (a `SyntaxError`) with line and column when it is not JSON; `TYPE` when it is no array.
+   *
+   * @example
+   * list.json()
+   * list.json('[1, 2, 3]')
+   */
+  json(...text: unknown[]) {
+    const ref = own(this, 'json')
+    if (text.length === 0) return jsonText(nativeCopy(ref))
+    writable(ref)
+    const value = parseJson(text[0])
+    if (!Array.isArray(value)) throw pongoError('TYPE', 'the JSON text must be an array, as what it replaces')
+    ref.native.replace(ref.id, encodeWire(ref.handle, value, []))
+    return undefined
+  },
+}
+
+// Without prototype: a name that is not in the table is looked up on Array.prototype by the proxy.
+export const listMethods: Record<string | symbol, Method | undefined> = Object.assign(Object.create(null), methods, {
+  [Symbol.iterator]: values,
+})

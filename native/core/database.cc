@@ -1,0 +1,483 @@
+#include "database.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <map>
+
+#include "model/database_file.h"
+#include "model/maintenance.h"
+#include "model/operations.h"
+#include "store/turn.h"
+
+namespace pongo {
+
+namespace {
+
+constexpr Status kClosed(Code::kCLOSED, "the database handle is closed");
+constexpr Status kForked(Code::kFORK, "this handle was opened before fork(); open the file again in the child");
+constexpr Status kReadOnly(Code::kREADONLY, "the handle was opened with readOnly");
+constexpr Status kNoSnapshot(Code::kSNAPSHOT, "the snapshot was released");
+constexpr size_t kCacheSize = 16;
+
+}  // namespace
+
+class SessionImpl {
+ public:
+  explicit SessionImpl(std::shared_ptr<DatabaseFile> database)
+      : file(std::move(database)),
+        mapping(file->mapping()),
+        slot(mapping),
+        allocator(mapping, &slot),
+        transaction(mapping, &slot, &allocator),
+        builder(&transaction),
+        operations(&transaction, &builder),
+        turn(mapping) {}
+
+  // What a snapshot handle stands for.
+  struct Pinned {
+    Base base;
+    uint32_t cell;
+  };
+  struct CacheEntry {
+    uint64_t id = 0;
+    uint64_t word = 0;
+    uint64_t version = 0;
+    ObjectEntry entry;
+  };
+
+  Status Check() const {
+    if (closed.load(std::memory_order_relaxed)) [[unlikely]] return kClosed;
+    if (file->InForkedChild()) [[unlikely]] return kForked;
+    return Status::Ok();
+  }
+
+  Status CheckWrite() const {
+    PONGO_TRY(Check());
+    return file->read_only() ? kReadOnly : Status::Ok();
+  }
+
+  // Runs a read in a view: body(const ReadView&).
+  template <class F>
+  Status Read(uint64_t view, F&& body) {
+    PONGO_TRY(Check());
+    if (view != 0) {
+      const auto found = snapshots.find(view);
+      if (found == snapshots.end()) return kNoSnapshot;
+      return body(ReadView(mapping, found->second.base.table));
+    }
+    if (transaction.is_explicit() && transaction.active()) return body(ReadView(mapping, &transaction));
+    const uint64_t word = slot.Announce();
+    Base base;
+    Status status = ReadBase(mapping, word, &base);
+    if (status.ok()) status = body(ReadView(mapping, base.table));
+    slot.Clear();
+    return status;
+  }
+
+  // Runs a write as one transaction, again after each conflict; inside an explicit transaction just once.
+  template <class F>
+  Status Write(bool sync, F&& body) {
+    PONGO_TRY(CheckWrite());
+    if (transaction.active()) {
+      if (sync) return Status(Code::kARG, "sync cannot be asked for inside a transaction");
+      return body(operations);
+    }
+    Turn::Attempts attempts(&turn);
+    for (;;) {
+      turn.Yield(&attempts);
+      PONGO_TRY(transaction.Start(false));
+      if (const Status status = body(operations); !status.ok()) {
+        transaction.Abort();
+        return status;
+      }
+      bool committed;
+      PONGO_TRY(transaction.Commit(&committed));
+      if (committed) break;
+      turn.Lost(&attempts);
+    }
+    if (sync || durability == Durability::kSync) return file->SyncTo(transaction.committed_version());
+    return Status::Ok();
+  }
+
+  std::shared_ptr<DatabaseFile> file;
+  Mapping* mapping;
+  ThreadSlot slot;
+  Allocator allocator;
+  Transaction transaction;
+  ValueBuilder builder;
+  Operations operations;
+  Turn turn;
+  std::unique_ptr<Turn::Attempts> attempts;  // of the explicit transaction that is being run again and again
+  Durability durability = Durability::kCheckpoint;
+  std::atomic<bool> closed{false};
+  std::map<uint64_t, Pinned> snapshots;
+  uint64_t snapshot_next = 1;
+  CacheEntry cache[kCacheSize];
+};
+
+Session::Session(std::unique_ptr<SessionImpl> impl) : impl_(std::move(impl)) {}
+Session::~Session() { static_cast<void>(Close()); }
+
+Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const OpenOptions& options, std::string* detail) {
+  Result<std::shared_ptr<DatabaseFile>> file = DatabaseFile::Open(path, options, detail);
+  if (!file.ok()) return file.status();
+  auto impl = std::make_unique<SessionImpl>(std::move(file.value()));
+  PONGO_TRY(impl->slot.Claim());
+  impl->durability = options.durability;
+  return std::unique_ptr<Session>(new Session(std::move(impl)));
+}
+
+Status Session::Close() {
+  if (impl_->closed.exchange(true)) return Status::Ok();
+  if (impl_->file->InForkedChild()) {
+    impl_->file.reset();
+    return Status::Ok();
+  }
+  impl_->transaction.Abort();
+  impl_->snapshots.clear();
+  impl_->slot.Release();  // gives back pins, caches and retired blocks
+  impl_->file.reset();    // the last session of the process closes the files
+  return Status::Ok();
+}
+
+// -- reads --
+
+Status Session::Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor found) {
+  SessionImpl& s = *impl_;
+  if (view != 0 || s.transaction.active() || s.closed.load(std::memory_order_relaxed) || s.file->InForkedChild()) [[unlikely]]
+    return s.Read(view, [&](const ReadView& v) { return GetValue(v, id, key, found); });
+  // The hot path: as Read, with the container's entry remembered as long as the root word stays.
+  const uint64_t word = s.slot.Announce();
+  SessionImpl::CacheEntry& cached = s.cache[id % kCacheSize];
+  Status status;
+  bool present = true;
+  uint64_t size;
+  const uint8_t* record = s.mapping->Block(MakeRef(RootWordOffset(word), 0), &size);
+  if (record == nullptr) [[unlikely]] {
+    status = Status(Code::kCORRUPT, "the root points outside the file");
+  } else if (cached.id != id || cached.word != word || cached.version != Load<RootRecord>(record).version) {
+    Base base;
+    status = ReadBase(s.mapping, word, &base);
+    ObjectEntry entry;
+    if (status.ok()) status = FindObject(s.mapping, base.table, id, &present, &entry);
+    if (status.ok() && !present) status = Status(Code::kKEY, "the container no longer exists");
+    if (status.ok() && entry.kind() == static_cast<uint8_t>(Kind::kList))
+      status = Status(Code::kTYPE, "the operation needs a Dict or Collection, and this is a List");
+    if (status.ok()) cached = SessionImpl::CacheEntry{id, word, base.version, entry};
+  }
+  if (status.ok()) {
+    Found entry;
+    status = TreeReader(s.mapping, true).Find(cached.entry.tree(), key, &present, &entry);
+    if (status.ok() && present) {
+      ValueView value;
+      status = DecodeWord(s.mapping, entry.leaf, entry.word(), &value);
+      if (status.ok()) found(value);
+    }
+  }
+  s.slot.Clear();
+  return status;
+}
+
+Status Session::GetPath(uint64_t view, uint64_t id, const PathStep* steps, size_t count, ValueVisitor found) {
+  return impl_->Read(view, [&](const ReadView& v) { return GetPathValue(v, id, steps, count, found); });
+}
+
+Status Session::GetKind(uint64_t view, uint64_t id, Kind* kind) {
+  return impl_->Read(view, [&](const ReadView& v) -> Status {
+    bool present;
+    ObjectEntry entry;
+    PONGO_TRY(v.Lookup(id, &present, &entry));
+    *kind = present ? static_cast<Kind>(entry.kind()) : Kind::kNone;
+    return Status::Ok();
+  });
+}
+
+Status Session::Size(uint64_t view, uint64_t id, uint64_t* size) {
+  return impl_->Read(view, [&](const ReadView& v) -> Status {
+    bool present;
+    ObjectEntry entry;
+    PONGO_TRY(v.Lookup(id, &present, &entry));
+    if (!present) return Status(Code::kKEY, "the container no longer exists");
+    *size = entry.size;
+    return Status::Ok();
+  });
+}
+
+Status Session::Native(uint64_t view, uint64_t id, std::vector<uint8_t>* wire) {
+  return impl_->Read(view, [&](const ReadView& v) { return CopyNative(v, id, wire); });
+}
+
+Status Session::Page(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit) {
+  return impl_->Read(view, [&](const ReadView& v) { return PageEntries(v, id, start, count, step, visit); });
+}
+
+Status Session::Bounds(uint64_t view, uint64_t id, const Key& lo, const Key& hi, uint32_t flags, uint64_t* begin, uint64_t* end) {
+  return impl_->Read(view, [&](const ReadView& v) { return FindBounds(v, id, lo, hi, flags, begin, end); });
+}
+
+Status Session::Rank(uint64_t view, uint64_t id, const Key& key, uint64_t* rank) {
+  return impl_->Read(view, [&](const ReadView& v) -> Status {
+    ObjectEntry entry;
+    PONGO_TRY(v.Keyed(id, &entry));
+    bool equal;
+    return TreeReader(v.mapping(), true).Rank(entry.tree(), key, rank, &equal);
+  });
+}
+
+Status Session::ListGet(uint64_t view, uint64_t id, uint64_t index, ValueVisitor found) {
+  return impl_->Read(view, [&](const ReadView& v) { return GetAt(v, id, index, found); });
+}
+
+// -- writes --
+
+Status Session::Set(uint64_t id, const Key& key, const Input& value, uint32_t flags) {
+  return impl_->Write((flags & kSetSync) != 0, [&](Operations& o) { return o.Set(id, key, value, flags); });
+}
+
+Status Session::Delete(uint64_t id, const Key& key, bool* was_present) {
+  return impl_->Write(false, [&](Operations& o) { return o.Delete(id, key, was_present); });
+}
+
+Status Session::Pop(uint64_t id, const Key& key, ValueVisitor found) {
+  return impl_->Write(false, [&](Operations& o) { return o.Pop(id, key, found); });
+}
+
+Status Session::Shift(uint64_t id, EntryVisitor visit) {
+  return impl_->Write(false, [&](Operations& o) { return o.Shift(id, visit); });
+}
+
+Status Session::Update(uint64_t id, const uint8_t* wire_dict, size_t size) {
+  return impl_->Write(false, [&](Operations& o) { return o.Update(id, wire_dict, size); });
+}
+
+Status Session::Increment(uint64_t id, const Key& key, const ValueView& by, ValueVisitor result) {
+  return impl_->Write(false, [&](Operations& o) { return o.Increment(id, key, by, result); });
+}
+
+Status Session::CompareAndSet(uint64_t id, const Key& key, const Input* expected, const Input* next, bool* swapped) {
+  return impl_->Write(false, [&](Operations& o) { return o.CompareAndSet(id, key, expected, next, swapped); });
+}
+
+Status Session::SetPath(uint64_t id, const PathStep* steps, size_t count, const Input& value, uint32_t flags) {
+  return impl_->Write((flags & kSetSync) != 0, [&](Operations& o) -> Status {
+    uint64_t container;
+    const PathStep* last;
+    PONGO_TRY(o.ResolvePath(id, steps, count, &container, &last));
+    return o.SetStep(container, *last, value, flags);
+  });
+}
+
+Status Session::DeletePath(uint64_t id, const PathStep* steps, size_t count, bool* was_present) {
+  return impl_->Write(false, [&](Operations& o) -> Status {
+    uint64_t container;
+    const PathStep* last;
+    *was_present = false;
+    const Status resolved = o.ResolvePath(id, steps, count, &container, &last);
+    if (resolved.code() == Code::kKEY) return Status::Ok();
+    PONGO_TRY(resolved);
+    return o.DeleteStep(container, *last, was_present);
+  });
+}
+
+Status Session::IncrementPath(uint64_t id, const PathStep* steps, size_t count, const ValueView& by, ValueVisitor result) {
+  return impl_->Write(false, [&](Operations& o) -> Status {
+    uint64_t container;
+    const PathStep* last;
+    PONGO_TRY(o.ResolvePath(id, steps, count, &container, &last));
+    return o.IncrementStep(container, *last, by, result);
+  });
+}
+
+Status Session::CompareAndSetPath(uint64_t id, const PathStep* steps, size_t count, const Input* expected, const Input* next,
+                                  bool* swapped) {
+  return impl_->Write(false, [&](Operations& o) -> Status {
+    uint64_t container;
+    const PathStep* last;
+    PONGO_TRY(o.ResolvePath(id, steps, count, &container, &last));
+    return o.CompareAndSetStep(container, *last, expected, next, swapped);
+  });
+}
+
+Status Session::Create(Kind kind, const uint8_t* wire, size_t size, uint64_t* id) {
+  return impl_->Write(false, [&](Operations& o) { return o.Create(kind, wire, size, id); });
+}
+
+Status Session::Clear(uint64_t id) {
+  return impl_->Write(false, [&](Operations& o) { return o.Clear(id); });
+}
+
+Status Session::Replace(uint64_t id, const uint8_t* wire, size_t size) {
+  return impl_->Write(false, [&](Operations& o) { return o.Replace(id, wire, size); });
+}
+
+Status Session::ListSet(uint64_t id, uint64_t index, const Input& value) {
+  return impl_->Write(false, [&](Operations& o) { return o.ListSet(id, index, value); });
+}
+
+Status Session::ListSplice(uint64_t id, uint64_t start, uint64_t delete_count, const uint8_t* wire, size_t size, uint64_t* length) {
+  return impl_->Write(false, [&](Operations& o) { return o.ListSplice(id, start, delete_count, wire, size, length); });
+}
+
+Status Session::ListPush(uint64_t id, const Input& value, uint64_t* length) {
+  return impl_->Write(false, [&](Operations& o) { return o.ListPush(id, value, length); });
+}
+
+Status Session::ListPop(uint64_t id, ValueVisitor found) {
+  return impl_->Write(false, [&](Operations& o) { return o.ListTake(id, false, found); });
+}
+
+Status Session::ListShift(uint64_t id, ValueVisitor found) {
+  return impl_->Write(false, [&](Operations& o) { return o.ListTake(id, true, found); });
+}
+
+// -- transactions --
+
+Status Session::Begin() {
+  SessionImpl& s = *impl_;
+  PONGO_TRY(s.Check());
+  if (s.transaction.active()) return Status(Code::kARG, "a transaction is already open in this handle");
+  if (s.attempts == nullptr) s.attempts = std::make_unique<Turn::Attempts>(&s.turn);
+  s.turn.Yield(s.attempts.get());
+  return s.transaction.Start(true);
+}
+
+Status Session::Commit(bool* committed) {
+  SessionImpl& s = *impl_;
+  PONGO_TRY(s.Check());
+  *committed = false;
+  if (!s.transaction.active()) return Status(Code::kARG, "no transaction is open in this handle");
+  const bool wrote = s.transaction.dirty();
+  if (wrote && s.file->read_only()) {
+    s.transaction.Abort();
+    s.attempts.reset();
+    return kReadOnly;
+  }
+  const Status status = s.transaction.Commit(committed);
+  if (!status.ok()) {
+    s.attempts.reset();
+    return status;
+  }
+  if (!*committed) {
+    s.turn.Lost(s.attempts.get());
+    return Status::Ok();
+  }
+  s.attempts.reset();
+  return wrote && s.durability == Durability::kSync ? s.file->SyncTo(s.transaction.committed_version()) : Status::Ok();
+}
+
+Status Session::Abort() {
+  SessionImpl& s = *impl_;
+  PONGO_TRY(s.Check());
+  s.transaction.Abort();
+  s.attempts.reset();
+  return Status::Ok();
+}
+
+bool Session::InTransaction() const { return impl_->transaction.active(); }
+
+// -- snapshots --
+
+Status Session::Snapshot(uint64_t* view) {
+  SessionImpl& s = *impl_;
+  PONGO_TRY(s.Check());
+  const uint64_t word = s.slot.Announce();
+  SessionImpl::Pinned pinned;
+  const Status read = ReadBase(s.mapping, word, &pinned.base);
+  if (read.ok()) pinned.cell = s.slot.Pin(pinned.base.version, PinKind::kSnapshot);
+  s.slot.Clear();
+  PONGO_TRY(read);
+  if (pinned.cell == kPinCells) return Status(Code::kFULL, "too many snapshots and iterators are open in this thread");
+  *view = s.snapshot_next++;
+  s.snapshots.emplace(*view, pinned);
+  return Status::Ok();
+}
+
+Status Session::Release(uint64_t view) {
+  SessionImpl& s = *impl_;
+  PONGO_TRY(s.Check());
+  const auto found = s.snapshots.find(view);
+  if (found == s.snapshots.end()) return Status::Ok();
+  s.slot.Unpin(found->second.cell);
+  s.snapshots.erase(found);
+  return Status::Ok();
+}
+
+Status Session::Version(uint64_t view, uint64_t* version) {
+  SessionImpl& s = *impl_;
+  PONGO_TRY(s.Check());
+  if (view != 0) {
+    const auto found = s.snapshots.find(view);
+    if (found == s.snapshots.end()) return kNoSnapshot;
+    *version = found->second.base.version;
+    return Status::Ok();
+  }
+  if (s.transaction.active()) {
+    *version = s.transaction.base().version;
+    return Status::Ok();
+  }
+  const uint64_t word = s.slot.Announce();
+  Base base;
+  const Status status = ReadBase(s.mapping, word, &base);
+  s.slot.Clear();
+  *version = base.version;
+  return status;
+}
+
+// -- whole database --
+
+Status Session::Sync() {
+  const std::shared_ptr<DatabaseFile> file = impl_->file;
+  if (file == nullptr) return kClosed;
+  if (file->InForkedChild()) return kForked;
+  // V may lag behind the root for a moment, but never behind a commit that has returned.
+  return file->SyncTo(file->mapping()->header()->version.load(std::memory_order_seq_cst));
+}
+
+Status Session::Verify(Counts* counts, std::string* problem) {
+  const std::shared_ptr<DatabaseFile> file = impl_->file;
+  if (file == nullptr) return kClosed;
+  if (file->InForkedChild()) return kForked;
+  return VerifyDatabase(file->mapping(), counts, problem);
+}
+
+Status Session::Gc(bool complete, Counts* before, Counts* after) {
+  const std::shared_ptr<DatabaseFile> file = impl_->file;
+  if (file == nullptr) return kClosed;
+  if (file->InForkedChild()) return kForked;
+  if (file->read_only()) return kReadOnly;
+  return CollectGarbage(file->mapping(), complete, before, after);
+}
+
+void Session::Stats(std::vector<std::pair<std::string, double>>* stats) {
+  if (!impl_->Check().ok()) return;
+  DatabaseStats(impl_->mapping, stats);
+}
+
+std::string Session::Info() {
+  if (!impl_->Check().ok()) return "";
+  return DescribeDatabase(impl_->mapping, impl_->file->path());
+}
+
+Status Session::SetChunkSize(uint64_t bytes) {
+  PONGO_TRY(impl_->CheckWrite());
+  return impl_->file->SetChunkSize(bytes);
+}
+
+Status Session::SetIdKey(const std::string& name) {
+  PONGO_TRY(impl_->CheckWrite());
+  return impl_->file->SetIdKey(name);
+}
+
+void Session::SetDurability(Durability durability) { impl_->durability = durability; }
+uint64_t Session::chunk_size() const { return impl_->Check().ok() ? impl_->mapping->header()->chunk_size : 0; }
+uint64_t Session::max_size() const { return impl_->Check().ok() ? impl_->file->max_size() : 0; }
+std::string Session::id_key() const {
+  if (!impl_->Check().ok()) return "";
+  const ControlHeader* header = impl_->mapping->header();
+  return std::string(reinterpret_cast<const char*>(header->id_key), std::min<uint32_t>(header->id_key_size, kIdKeySizeMax));
+}
+const uint8_t* Session::uuid() const { return impl_->mapping->header()->uuid; }
+
+}  // namespace pongo

@@ -1,0 +1,464 @@
+#include "model/database_file.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <map>
+
+#include "format/node.h"
+#include "model/reachability.h"
+#include "model/value_view.h"
+#include "store/allocator.h"
+#include "store/checkpoint.h"
+#include "util/check.h"
+
+namespace pongo {
+namespace {
+
+constexpr uint64_t kDefaultChunkSize = 16u << 20;
+constexpr uint64_t kSmallestFile = 4 * kSlabSize;
+constexpr uint64_t kGateWaitNs = 30'000'000'000u;
+// Versions that a crash rolled back are never given out again.
+constexpr uint64_t kVersionGapAfterCrash = uint64_t{1} << 32;
+
+std::atomic<uint64_t> fork_generation{0};
+
+void CountForks() {
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { fork_generation.fetch_add(1, std::memory_order_relaxed); });
+  static_cast<void>(registered);
+}
+
+struct FileIdLess {
+  bool operator()(const port::FileId& a, const port::FileId& b) const {
+    return a.device != b.device ? a.device < b.device : a.inode < b.inode;
+  }
+};
+
+// What this process has open. Never destroyed: sessions may outlive static destruction in worker threads.
+struct Registry {
+  std::recursive_mutex mutex;  // closing the last handle may happen inside Open
+  std::map<port::FileId, std::weak_ptr<DatabaseFile>, FileIdLess> files;
+};
+Registry& OpenDatabases() {
+  static Registry* registry = new Registry;
+  return *registry;
+}
+
+// Waits for a lock whose holder is only ever busy for a moment.
+Status LockSoon(const port::File& file, uint64_t byte, port::LockKind kind) {
+  const uint64_t deadline = port::Nanoseconds() + kGateWaitNs;
+  uint64_t pause = 50'000;
+  for (;;) {
+    const Status status = port::TryLockByte(file, byte, kind);
+    if (status.code() != Code::kLOCKED || port::Nanoseconds() > deadline) return status;
+    port::SleepNanoseconds(pause);
+    pause = std::min<uint64_t>(pause * 2, 5'000'000);
+  }
+}
+
+}  // namespace
+
+bool DatabaseFile::InForkedChild() const { return fork_generation.load(std::memory_order_relaxed) != fork_generation_; }
+
+Result<std::shared_ptr<DatabaseFile>> DatabaseFile::Open(const std::string& path, const OpenOptions& options, std::string* detail) {
+  CountForks();
+  Registry& registry = OpenDatabases();
+  const std::lock_guard<std::recursive_mutex> lock(registry.mutex);
+  std::shared_ptr<DatabaseFile> file(new DatabaseFile);
+  file->fork_generation_ = fork_generation.load(std::memory_order_relaxed);
+  PONGO_TRY(file->OpenFiles(path, options, detail));
+  if (!file->open_) {  // this process has it already
+    std::shared_ptr<DatabaseFile> existing = registry.files[file->id_].lock();
+    if (existing != nullptr) {
+      PONGO_TRY(existing->CheckOptions(options));
+      return existing;
+    }
+  }
+  registry.files[file->id_] = file;
+  return file;
+}
+
+Status DatabaseFile::OpenFiles(const std::string& path, const OpenOptions& options, std::string* detail) {
+  path_ = path;
+  options_ = options;
+  if (options.chunk_size % kSlabSize != 0 || options.chunk_size > kFileSizeMax)
+    return Status(Code::kARG, "chunksize must be a multiple of 65536 bytes and at most 2^40");
+  if (options.max_size != 0 && (options.max_size < kSmallestFile || options.max_size > kFileSizeMax))
+    return Status(Code::kARG, "maxSize must lie between 262144 bytes and 2^40");
+  const port::OpenMode mode = options.create && !options.read_only ? port::OpenMode::kCreate : port::OpenMode::kReadWrite;
+  port::File data;
+  bool created = false;
+  PONGO_TRY(port::OpenFile(path, mode, options.mode, &data, &created));
+  PONGO_TRY(port::GetFileId(data, &id_));
+  {
+    // One mapping per file and process, whatever path leads to it.
+    const auto found = OpenDatabases().files.find(id_);
+    if (found != OpenDatabases().files.end())
+      if (const auto existing = found->second.lock(); existing != nullptr && !existing->InForkedChild()) return Status::Ok();
+  }
+  if (port::IsNetworkFileSystem(data))
+    return Status(Code::kARG, "the file lies on a network file system, whose memory mappings are not shared between hosts");
+  PONGO_TRY(port::Reopen(data, true, &gate_));
+  PONGO_TRY(port::Reopen(data, true, &presence_));
+  PONGO_TRY(port::Reopen(data, true, &checkpoint_));
+  const Status gate = LockSoon(gate_, kGateByte, port::LockKind::kExclusive);
+  if (gate.code() == Code::kLOCKED)
+    return Status(Code::kLOCKED, "another process has been opening or closing the database for 30 seconds");
+  PONGO_TRY(gate);
+  Status joined = port::TryLockByte(presence_, kPresenceByte, port::LockKind::kExclusive);
+  const bool alone = joined.ok();
+  if (joined.code() == Code::kLOCKED) joined = port::TryLockByte(presence_, kPresenceByte, port::LockKind::kShared);
+  uint64_t file_size = 0;
+  if (joined.ok()) joined = port::GetSize(data, &file_size);
+  if (joined.ok()) joined = Join(alone, file_size, std::move(data), detail);
+  // From exclusive to shared in one step: nobody can come in between and believe to be alone.
+  if (joined.ok() && alone) joined = port::TryLockByte(presence_, kPresenceByte, port::LockKind::kShared);
+  if (joined.ok()) {
+    sync_slot_ = std::make_unique<ThreadSlot>(&mapping_);
+    joined = sync_slot_->Claim();
+  }
+  if (!joined.ok()) presence_.Close();
+  PONGO_TRY(port::UnlockByte(gate_, kGateByte));
+  PONGO_TRY(joined);
+  open_ = true;
+  StartBackground();
+  return Status::Ok();
+}
+
+Status DatabaseFile::CheckOptions(const OpenOptions& options) const {
+  if (options.read_only != options_.read_only)
+    return Status(Code::kARG, "readOnly differs from another open handle of this process to the same file");
+  if (options.chunk_size != 0 && options.chunk_size != mapping_.header()->chunk_size)
+    return Status(Code::kARG, "chunksize differs from what the file stores");
+  if (options.max_size != 0 && options.max_size != max_size_) return Status(Code::kARG, "maxSize differs from what the file stores");
+  return Status::Ok();
+}
+
+// Whether the control file describes this very database in this run of the kernel.
+bool DatabaseFile::ControlIsOurs(bool alone, const uint8_t uuid[16]) {
+  const ControlHeader* header = mapping_.header();
+  if (header->magic != kControlMagic || header->layout_hash != ControlLayoutHash()) return false;
+  if (header->data_device != id_.device || header->data_inode != id_.inode) return false;
+  if (std::memcmp(header->uuid, uuid, 16) != 0) return false;
+  const auto state = static_cast<ControlState>(header->state.load(std::memory_order_acquire));
+  if (state != ControlState::kReady && !(alone && state == ControlState::kClosed)) return false;
+  uint8_t boot_id[16];
+  return port::BootId(boot_id).ok() && std::memcmp(header->boot_id, boot_id, sizeof boot_id) == 0;
+}
+
+// Whether the control file has seen this superblock: if not, the data file was exchanged under it.
+bool DatabaseFile::ControlFollows(const Superblock& superblock) {
+  const ControlHeader* header = mapping_.header();
+  const uint64_t sequence = header->durable_sequence.load(std::memory_order_acquire);
+  if (superblock.sequence == sequence) return superblock.version == header->durable_pin.load(std::memory_order_acquire);
+  // A checkpointer may have died after it wrote the superblock and before it said so.
+  return superblock.sequence == sequence + 1 && superblock.version == header->checkpoint_pin.load(std::memory_order_acquire);
+}
+
+Status DatabaseFile::Join(bool alone, uint64_t file_size, port::File data, std::string* detail) {
+  // A creator that died before its first superblock leaves an empty file, or zeros.
+  bool blank = file_size == 0;
+  Superblock superblock;
+  if (!blank) {
+    const Status read = ReadSuperblock(data, &superblock);
+    if (!read.ok()) {
+      std::vector<uint8_t> start(2 * kPageSize);
+      blank = options_.create && file_size >= start.size() && port::ReadAt(data, 0, start.data(), start.size()).ok() &&
+              std::all_of(start.begin(), start.end(), [](uint8_t b) { return b == 0; });
+      if (!blank) return read;
+    }
+  }
+  if (blank && !alone) return Status(Code::kLOCKED, "another process is creating the database");
+  if (blank && (!options_.create || options_.read_only)) return Status(Code::kCORRUPT, "the file is empty, not a PongoDB database");
+  if (!blank) {
+    if (file_size < superblock.length)
+      return Status(Code::kCORRUPT, "the file is shorter than its superblock says: it was truncated");
+    if (options_.chunk_size != 0 && options_.chunk_size != superblock.chunk_size)
+      return Status(Code::kARG, "chunksize differs from what the file stores");
+    if (options_.max_size != 0 && options_.max_size != superblock.max_size)
+      return Status(Code::kARG, "maxSize differs from what the file stores");
+  }
+  max_size_ = blank ? (options_.max_size != 0 ? options_.max_size : kFileSizeMax) : superblock.max_size;
+  PONGO_TRY(mapping_.Reserve(max_size_));
+
+  port::File control;
+  bool control_created;
+  const Status opened =
+      port::OpenFile(path_ + "-lock", port::OpenMode::kCreate, options_.mode & ~0111u, &control, &control_created);
+  if (!opened.ok()) {
+    *detail = "the control file '" + path_ + "-lock' cannot be used";
+    return opened;
+  }
+  if (!alone) {
+    uint64_t control_size;
+    PONGO_TRY(port::GetSize(control, &control_size));
+    if (control_size < kSegmentsOffset) return Status(Code::kLOCKED, "the control file is missing although other processes use the database");
+    PONGO_TRY(mapping_.Attach(std::move(data), std::move(control), 0, !options_.read_only));
+    if (!ControlIsOurs(false, superblock.uuid)) {
+      if (mapping_.header()->magic == kControlMagic && mapping_.header()->layout_hash != ControlLayoutHash())
+        return Status(Code::kVERSION, "processes with another version of PongoDB have the database open; close them or use the same version");
+      return Status(Code::kLOCKED, "the control file does not belong to the database that other processes have open");
+    }
+    return mapping_.MapTo(mapping_.header()->length.load(std::memory_order_acquire));
+  }
+  uint64_t control_size;
+  PONGO_TRY(port::GetSize(control, &control_size));
+  const bool candidate = !blank && control_size >= kSegmentsOffset;
+  PONGO_TRY(mapping_.Attach(std::move(data), port::File(), 0, !options_.read_only));
+  if (candidate) {
+    PONGO_TRY(mapping_.AttachControl(std::move(control)));
+    if (ControlIsOurs(true, superblock.uuid) && ControlFollows(superblock)) {
+      // Nobody has died since without the kernel noticing: memory is as the last process left it.
+      const uint64_t length = mapping_.header()->length.load(std::memory_order_acquire);
+      if (length <= file_size) {
+        PONGO_TRY(mapping_.MapTo(length));
+        mapping_.header()->state.store(static_cast<uint32_t>(ControlState::kReady), std::memory_order_release);
+        ThreadSlot reaper(&mapping_);
+        PONGO_TRY(reaper.Claim());
+        ReapDeadSlots(&reaper);
+        reaper.Release();
+        return Status::Ok();
+      }
+    }
+  } else {
+    PONGO_TRY(port::Truncate(control, kSegmentsOffset));
+    PONGO_TRY(mapping_.AttachControl(std::move(control)));
+  }
+  if (options_.read_only) return Status(Code::kREADONLY, "the database must be recovered by a process that may write, before it is opened read-only");
+  return blank ? CreateDatabase(mapping_.data_file()) : Rebuild(superblock);
+}
+
+// An empty control file for a data file of `length` bytes. Everything but the boot id, which comes last.
+Status DatabaseFile::InitialiseControl(const uint8_t uuid[16], uint64_t length) {
+  PONGO_TRY(port::Truncate(mapping_.control_file(), 0));  // whatever was there is garbage
+  const uint64_t regions = (length + kRegionSize - 1) / kRegionSize;
+  PONGO_TRY(port::Truncate(mapping_.control_file(), kSegmentsOffset));
+  PONGO_TRY(mapping_.AllocateControl(0, kSlotAreasOffset));
+  PONGO_TRY(mapping_.AllocateControl(kSegmentsOffset, regions * sizeof(RegionSegment)));
+  PONGO_TRY(mapping_.MapTo(length));
+  ControlHeader* header = mapping_.header();
+  header->magic = kControlMagic;
+  header->layout_hash = ControlLayoutHash();
+  header->data_device = id_.device;
+  header->data_inode = id_.inode;
+  std::memcpy(header->uuid, uuid, sizeof header->uuid);
+  PONGO_TRY(port::RandomBytes(&header->nonce, sizeof header->nonce));
+  header->length.store(length, std::memory_order_release);
+  header->turn.store(1, std::memory_order_relaxed);  // no ticket drawn yet
+  mapping_.slab_state(0)->store(MakeSlabState(SlabUse::kReserved, 0), std::memory_order_release);
+  for (uint64_t region = 0; region < regions; region++)
+    mapping_.summaries()->free_slabs.words[region / 64].fetch_or(uint64_t{1} << (region % 64), std::memory_order_acq_rel);
+  return Status::Ok();
+}
+
+Status DatabaseFile::CreateDatabase(const port::File& data) {
+  const uint64_t chunk_size = options_.chunk_size != 0 ? options_.chunk_size : std::min(kDefaultChunkSize, max_size_ / kSlabSize * kSlabSize);
+  const uint64_t length = std::max(std::min(chunk_size, max_size_ / kSlabSize * kSlabSize), kSmallestFile);
+  PONGO_TRY(port::Allocate(data, 0, length));
+  uint8_t uuid[16];
+  PONGO_TRY(port::RandomBytes(uuid, sizeof uuid));
+  uuid[6] = static_cast<uint8_t>((uuid[6] & 0x0f) | 0x40);  // RFC 9562, version 4
+  uuid[8] = static_cast<uint8_t>((uuid[8] & 0x3f) | 0x80);
+  PONGO_TRY(InitialiseControl(uuid, length));
+  ControlHeader* header = mapping_.header();
+  header->chunk_size = chunk_size;
+  header->id_key_size = 3;
+  std::memcpy(header->id_key, "_id", 3);
+  header->version.store(1, std::memory_order_seq_cst);
+  header->container_id_next.store(kRootId + 1, std::memory_order_seq_cst);
+
+  // The first version: an object table with the root collection, and a root record.
+  ThreadSlot slot(&mapping_);
+  PONGO_TRY(slot.Claim());
+  Allocator allocator(&mapping_, &slot);
+  WriteSet writes(&mapping_, &allocator);
+  writes.Start(1, false);
+  ObjectTable table;
+  ObjectEntry entry;
+  entry.root = ObjectEntry::PackRoot(kNullRef, static_cast<uint8_t>(Kind::kCollection));
+  entry.parent = ObjectEntry::PackParent(0, 1);
+  bool added;
+  PONGO_TRY(PutObject(&mapping_, &writes, &table, kRootId, entry, &added));
+  Ref ref;
+  uint8_t* bytes;
+  uint64_t size;
+  PONGO_TRY(writes.Allocate(sizeof(RootRecord), &ref, &bytes, &size));
+  RootRecord record;
+  std::memset(&record, 0, sizeof record);
+  record.kind = static_cast<uint8_t>(NodeKind::kRoot);
+  record.object_levels = static_cast<uint8_t>(table.levels);
+  record.version = 1;
+  record.object_table = table.root;
+  record.container_count = 1;
+  Store(bytes, record);
+  header->root.store(MakeRootWord(ref, 1), std::memory_order_seq_cst);
+  bool wrote;
+  PONGO_TRY(Checkpoint(&slot, checkpoint_, 1, true, &wrote));
+  slot.Release();
+  PONGO_TRY(port::SyncDirectoryOf(path_));
+  header->state.store(static_cast<uint32_t>(ControlState::kReady), std::memory_order_release);
+  return port::BootId(header->boot_id);
+}
+
+// Builds the control file anew from what the superblock names. O(size of the database).
+Status DatabaseFile::Rebuild(const Superblock& superblock) {
+  PONGO_TRY(InitialiseControl(superblock.uuid, superblock.length));
+  ControlHeader* header = mapping_.header();
+  header->chunk_size = superblock.chunk_size;
+  header->id_key_size = superblock.id_key_size;
+  std::memcpy(header->id_key, superblock.id_key, superblock.id_key_size);
+  header->durable_pin.store(superblock.version, std::memory_order_seq_cst);
+  header->durable_sequence.store(superblock.sequence, std::memory_order_seq_cst);
+  header->version.store(superblock.version, std::memory_order_seq_cst);
+
+  Base base;
+  PONGO_TRY(ReadBase(&mapping_, MakeRootWord(superblock.root, superblock.version), &base));
+  if (base.version != superblock.version) return Status(Code::kCORRUPT, "the root record is not the one that the superblock names");
+  ReachCounts counts;
+  const auto mark = [this](Ref ref) -> Status {
+    uint64_t size;
+    if (mapping_.Block(ref, &size) == nullptr) return Status(Code::kCORRUPT, "a block lies outside the file");
+    const uint64_t slab = RefGranule(ref) / kGranulesPerSlab;
+    const auto slab_header = Load<SlabHeader>(mapping_.data() + slab * kSlabSize);
+    const uint32_t size_class = RefClass(ref);
+    if (slab_header.magic != kSlabMagic || slab_header.size_class != size_class)
+      return Status(Code::kCORRUPT, "a slab header does not fit the blocks in it");
+    Atomic64* state = mapping_.slab_state(slab);
+    if (state->load(std::memory_order_relaxed) == 0) {
+      if (size_class == kSpanClass) {
+        for (uint64_t i = 1; i < slab_header.span_slabs; i++) {
+          if (mapping_.slab_state(slab + i)->load(std::memory_order_relaxed) != 0) return Status(Code::kCORRUPT, "two spans overlap");
+          mapping_.slab_state(slab + i)->store(MakeSlabState(SlabUse::kTail, 0), std::memory_order_relaxed);
+        }
+        state->store(MakeSlabState(SlabUse::kSpan, slab_header.span_slabs), std::memory_order_relaxed);
+      } else {
+        state->store(MakeSlabState(SlabUse::kSmall, size_class), std::memory_order_relaxed);
+      }
+    }
+    if (!SlabMap(&mapping_).IsBlock(ref)) return Status(Code::kCORRUPT, "a ref does not name the start of a block");
+    if (mapping_.block_state(ref)->load(std::memory_order_relaxed) != 0) return Status(Code::kCORRUPT, "a block is used twice");
+    mapping_.block_state(ref)->store(LiveState(0), std::memory_order_relaxed);
+    return Status::Ok();
+  };
+  PONGO_TRY(WalkVersion(&mapping_, base, mark, &counts));
+  SlabMap slabs(&mapping_);
+  for (uint64_t slab = 1; slab < slabs.SlabCount(); slab++) slabs.NoteFreeBlocks(slab);
+  header->container_id_next.store(std::max(counts.container_id_max + 1, superblock.container_id_next), std::memory_order_seq_cst);
+  header->root.store(base.word, std::memory_order_seq_cst);
+
+  if (superblock.clean == 0) {
+    ThreadSlot slot(&mapping_);
+    PONGO_TRY(slot.Claim());
+    Allocator allocator(&mapping_, &slot);
+    const uint64_t version = base.version + kVersionGapAfterCrash;
+    Ref ref;
+    PONGO_TRY(allocator.Allocate(sizeof(RootRecord), version, &ref));
+    uint64_t size;
+    uint8_t* bytes = mapping_.Block(ref, &size);
+    auto record = Load<RootRecord>(mapping_.data() + RootWordOffset(base.word));
+    record.version = version;
+    Store(bytes, record);
+    header->root.store(MakeRootWord(ref, version), std::memory_order_seq_cst);
+    header->version.store(version, std::memory_order_seq_cst);
+    allocator.Retire(MakeRef(RootWordOffset(base.word), 0), version);
+    slot.Release();
+  }
+  header->state.store(static_cast<uint32_t>(ControlState::kReady), std::memory_order_release);
+  return port::BootId(header->boot_id);  // last: until here a crash means recovering again
+}
+
+Status DatabaseFile::SyncTo(uint64_t version) {
+  if (mapping_.header()->durable_pin.load(std::memory_order_seq_cst) >= version) return Status::Ok();
+  const std::lock_guard<std::mutex> lock(sync_mutex_);
+  bool wrote;
+  return Checkpoint(sync_slot_.get(), checkpoint_, version, false, &wrote);
+}
+
+Status DatabaseFile::SetChunkSize(uint64_t bytes) {
+  if (bytes == 0 || bytes % kSlabSize != 0 || bytes > kFileSizeMax)
+    return Status(Code::kARG, "chunksize must be a multiple of 65536 bytes and at most 2^40");
+  mapping_.header()->chunk_size = bytes;
+  return Status::Ok();
+}
+
+Status DatabaseFile::SetIdKey(const std::string& name) {
+  if (name.empty() || name.size() > kIdKeySizeMax) return Status(Code::kARG, "the id property must have 1 to 255 bytes");
+  ControlHeader* header = mapping_.header();
+  std::memcpy(header->id_key, name.data(), name.size());
+  header->id_key_size = static_cast<uint32_t>(name.size());
+  return Status::Ok();
+}
+
+void DatabaseFile::StartBackground() {
+  background_ = std::thread([this] { Background(); });
+}
+
+// Checkpoints while there is something to write, and looks for threads that died.
+void DatabaseFile::Background() {
+  const auto interval = std::chrono::milliseconds(std::max<uint32_t>(options_.checkpoint_interval_ms, 1));
+  std::unique_lock<std::mutex> lock(background_mutex_);
+  while (!background_wake_.wait_for(lock, interval, [this] { return background_stop_; })) {
+    lock.unlock();
+    {
+      const std::lock_guard<std::mutex> sync_lock(sync_mutex_);
+      if (!InForkedChild()) {
+        ReapDeadSlots(sync_slot_.get());
+        const uint64_t version = mapping_.header()->version.load(std::memory_order_acquire);
+        if (options_.durability != Durability::kNone && !options_.read_only &&
+            mapping_.header()->durable_pin.load(std::memory_order_acquire) < version) {
+          bool wrote;
+          // A failure is remembered in the control file and reported to whoever asks for durability.
+          static_cast<void>(Checkpoint(sync_slot_.get(), checkpoint_, version, false, &wrote).ok());
+        }
+      }
+    }
+    lock.lock();
+  }
+}
+
+DatabaseFile::~DatabaseFile() {
+  if (!open_) return;
+  if (InForkedChild()) {
+    // Nothing here is ours: the mappings are absent, the thread does not exist and the slot is the parent's.
+    if (background_.joinable()) background_.detach();
+    static_cast<void>(sync_slot_.release());
+    return;
+  }
+  {
+    const std::lock_guard<std::mutex> lock(background_mutex_);
+    background_stop_ = true;
+  }
+  background_wake_.notify_all();
+  background_.join();
+  CloseFiles();
+  Registry& registry = OpenDatabases();
+  const std::lock_guard<std::recursive_mutex> lock(registry.mutex);
+  const auto found = registry.files.find(id_);
+  if (found != registry.files.end() && found->second.expired()) registry.files.erase(found);
+}
+
+void DatabaseFile::CloseFiles() {
+  if (!LockSoon(gate_, kGateByte, port::LockKind::kExclusive).ok()) return;  // the kernel tidies up
+  const bool alone = port::TryLockByte(presence_, kPresenceByte, port::LockKind::kExclusive).ok();
+  if (alone && !options_.read_only) {
+    ControlHeader* header = mapping_.header();
+    Superblock newest;
+    const uint64_t version = header->version.load(std::memory_order_acquire);
+    const bool stored = ReadSuperblock(mapping_.data_file(), &newest).ok() && newest.version == version && newest.clean == 1 &&
+                        newest.chunk_size == header->chunk_size && newest.id_key_size == header->id_key_size &&
+                        std::memcmp(newest.id_key, header->id_key, newest.id_key_size) == 0 &&
+                        newest.container_id_next == header->container_id_next.load(std::memory_order_acquire);
+    bool wrote = false;
+    const bool safe = stored || Checkpoint(sync_slot_.get(), checkpoint_, version, true, &wrote).ok();
+    sync_slot_->Release();
+    if (safe) header->state.store(static_cast<uint32_t>(ControlState::kClosed), std::memory_order_release);
+  } else {
+    sync_slot_->Release();
+  }
+  presence_.Close();
+  gate_.Close();
+}
+
+}  // namespace pongo

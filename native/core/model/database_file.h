@@ -1,0 +1,81 @@
+// One database as this process has it open: files, locks, mapping, background thread. Shared by all sessions of the process.
+//
+// Presence is a shared lock on a byte of the data file (not of the control file: that one is garbage after a crash). Opening
+// and closing run under an exclusive gate lock, so that only one process decides who is alone. The sole owner rebuilds the
+// control file when it cannot be trusted; the last clean closer writes a final checkpoint.
+// Killed at any time: the locks vanish with the process; the next opener that is alone finds either an intact control file of
+// this kernel run, or recovers from the superblock.
+#ifndef PONGO_MODEL_DATABASE_FILE_H_
+#define PONGO_MODEL_DATABASE_FILE_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "format/superblock.h"
+#include "model/open_options.h"
+#include "store/mapping.h"
+#include "store/thread_slot.h"
+#include "util/status.h"
+
+namespace pongo {
+
+class DatabaseFile {
+ public:
+  // Handles to one file share one DatabaseFile. *detail receives what a user should read on failure.
+  static Result<std::shared_ptr<DatabaseFile>> Open(const std::string& path, const OpenOptions& options, std::string* detail);
+  ~DatabaseFile();
+  DatabaseFile(const DatabaseFile&) = delete;
+  DatabaseFile& operator=(const DatabaseFile&) = delete;
+
+  Mapping* mapping() { return &mapping_; }
+  const std::string& path() const { return path_; }
+  bool read_only() const { return options_.read_only; }
+  uint64_t max_size() const { return max_size_; }
+
+  // Blocks until `version` is durable. Any thread.
+  Status SyncTo(uint64_t version);
+  // Number of forks that this process is away from the one that opened the file: not zero means that nothing may be used.
+  bool InForkedChild() const;
+  // Stored settings. Any thread of any process, last one wins.
+  Status SetChunkSize(uint64_t bytes);
+  Status SetIdKey(const std::string& name);
+
+ private:
+  DatabaseFile() = default;
+  Status OpenFiles(const std::string& path, const OpenOptions& options, std::string* detail);
+  Status Join(bool alone, uint64_t file_size, port::File data, std::string* detail);
+  Status CreateDatabase(const port::File& data);
+  Status Rebuild(const Superblock& superblock);
+  Status InitialiseControl(const uint8_t uuid[16], uint64_t length);
+  bool ControlIsOurs(bool alone, const uint8_t uuid[16]);
+  bool ControlFollows(const Superblock& superblock);
+  Status CheckOptions(const OpenOptions& options) const;
+  void StartBackground();
+  void Background();
+  void CloseFiles();
+
+  std::string path_;
+  OpenOptions options_;
+  uint64_t max_size_ = 0;
+  uint64_t fork_generation_ = 0;
+  bool open_ = false;
+  port::FileId id_;
+  port::File presence_;       // holds the presence lock
+  port::File gate_;
+  port::File checkpoint_;     // for the checkpoint lock of this process
+  Mapping mapping_;
+  std::mutex sync_mutex_;     // one checkpoint at a time in this process; guards sync_slot_
+  std::unique_ptr<ThreadSlot> sync_slot_;
+  std::thread background_;
+  std::mutex background_mutex_;
+  std::condition_variable background_wake_;
+  bool background_stop_ = false;
+};
+
+}  // namespace pongo
+
+#endif  // PONGO_MODEL_DATABASE_FILE_H_

@@ -1,0 +1,264 @@
+#include "model/maintenance.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+
+#include "model/reachability.h"
+#include "store/allocator.h"
+#include "store/horizon.h"
+
+namespace pongo {
+namespace {
+
+// A set of blocks, one bit per granule.
+class MarkBits {
+ public:
+  explicit MarkBits(uint64_t length) : words_((length / kGranule + 63) / 64) {}
+  // False when it was set already.
+  bool Set(uint64_t granule) {
+    uint64_t& word = words_[granule / 64];
+    const uint64_t bit = uint64_t{1} << (granule % 64);
+    const bool fresh = (word & bit) == 0;
+    word |= bit;
+    return fresh;
+  }
+  bool Has(uint64_t granule) const { return granule / 64 < words_.size() && (words_[granule / 64] >> (granule % 64) & 1) != 0; }
+  bool Covers(uint64_t granule) const { return granule / 64 < words_.size(); }
+
+ private:
+  std::vector<uint64_t> words_;
+};
+
+// Visits every block of every assigned slab: visit(ref, state word, size in bytes).
+template <class F>
+void EachBlock(Mapping* mapping, F&& visit) {
+  const uint64_t slabs = mapping->mapped_length() / kSlabSize;
+  for (uint64_t slab = 1; slab < slabs; slab++) {
+    const uint64_t use = mapping->slab_state(slab)->load(std::memory_order_acquire);
+    const uint64_t base = slab * kGranulesPerSlab + sizeof(SlabHeader) / kGranule;
+    if (SlabUseOf(use) == SlabUse::kSpan) {
+      const Ref ref = base | (uint64_t{kSpanClass} << 34);
+      visit(ref, mapping->granule_state(base), SlabDetail(use) * kSlabSize);
+    }
+    if (SlabUseOf(use) != SlabUse::kSmall || SlabDetail(use) >= kClassCount) continue;
+    const auto size_class = static_cast<uint32_t>(SlabDetail(use));
+    const uint64_t granules = kClassSizes[size_class] / kGranule;
+    for (uint32_t i = 0; i < BlocksPerSlab(size_class); i++) {
+      const uint64_t granule = base + i * granules;
+      visit(granule | (static_cast<uint64_t>(size_class) << 34), mapping->granule_state(granule), kClassSizes[size_class]);
+    }
+  }
+}
+
+void Census(Mapping* mapping, Counts* counts) {
+  static_cast<void>(mapping->MapTo(mapping->header()->length.load(std::memory_order_acquire)).ok());
+  EachBlock(mapping, [&](Ref, Atomic64* word, uint64_t size) {
+    switch (BlockUseOf(word->load(std::memory_order_relaxed))) {
+      case BlockUse::kFree:
+        counts->free++;
+        counts->free_bytes += size;
+        break;
+      case BlockUse::kCached:
+        counts->cached++;
+        counts->free_bytes += size;
+        break;
+      case BlockUse::kLive:
+        counts->live++;
+        counts->live_bytes += size;
+        break;
+      case BlockUse::kRetired:
+        counts->retired++;
+        counts->retired_bytes += size;
+        break;
+    }
+  });
+  for (uint64_t slab = 1; slab < mapping->mapped_length() / kSlabSize; slab++)
+    if (mapping->slab_state(slab)->load(std::memory_order_relaxed) == 0) counts->free_bytes += kSlabSize;
+}
+
+// A pinned version with the set of its blocks. `sweep_limit`: blocks born up to it that are not marked belong to nobody.
+struct Marked {
+  explicit Marked(Mapping* mapping) : bits(mapping->header()->length.load(std::memory_order_acquire)) {}
+  Base base;
+  uint32_t cell = kPinCells;
+  uint64_t sweep_limit = 0;
+  MarkBits bits;
+  ReachCounts counts;
+};
+
+// The order is the rule: the limit is taken from the slots and transaction pins before the version is pinned, or a live
+// writer's unlinked blocks would be swept.
+Status PinAndMark(Mapping* mapping, ThreadSlot* slot, Marked* marked, FunctionRef<Status(Ref block)> check) {
+  Horizon horizon;
+  horizon.Scan(*mapping);
+  marked->sweep_limit = horizon.writers();
+  const uint64_t word = slot->Announce();
+  const Status read = ReadBase(mapping, word, &marked->base);
+  if (read.ok()) marked->cell = slot->Pin(marked->base.version, PinKind::kSnapshot);
+  slot->Clear();
+  PONGO_TRY(read);
+  // The root first, the published length second: the mark bits must cover all that the root reaches.
+  marked->bits = MarkBits(mapping->header()->length.load(std::memory_order_acquire));
+  return WalkVersion(
+      mapping, marked->base,
+      [&](Ref ref) -> Status {
+        if (!marked->bits.Covers(RefGranule(ref))) return Status(Code::kCORRUPT, "a block lies outside the file");
+        if (!marked->bits.Set(RefGranule(ref))) return Status(Code::kCORRUPT, "a block is used twice");
+        return check(ref);
+      },
+      &marked->counts);
+}
+
+// Blocks that a dead thread had taken from the shared maps, but not yet entered in its magazine.
+void AdoptStrayBlocks(Mapping* mapping, ThreadSlot* self) {
+  const uint32_t count = mapping->header()->slot_count.load(std::memory_order_acquire);
+  std::vector<bool> dead(kSlotMax);
+  bool any = false;
+  for (uint32_t slot = 0; slot < count; slot++) {
+    if (slot == self->index()) continue;
+    // While we hold the byte nobody can claim the slot and cache blocks under its number.
+    dead[slot] = port::TryLockByte(self->lock_file(), kSlotByte + slot, port::LockKind::kExclusive).ok();
+    any = any || dead[slot];
+    if (dead[slot] && mapping->slot_line(slot)->used.load(std::memory_order_acquire) != 0) AdoptSlot(mapping, slot);
+  }
+  if (!any) return;
+  SlabMap slabs(mapping);
+  EachBlock(mapping, [&](Ref ref, Atomic64* word, uint64_t) {
+    uint64_t state = word->load(std::memory_order_acquire);
+    if (BlockUseOf(state) != BlockUse::kCached || CachedSlot(state) >= kSlotMax || !dead[CachedSlot(state)]) return;
+    if (RefClass(ref) == kSpanClass) return;  // AdoptSlot sees to those
+    if (word->compare_exchange_strong(state, 0, std::memory_order_acq_rel)) slabs.NoteFreeBlock(ref);
+  });
+  for (uint32_t slot = 0; slot < count; slot++)
+    if (dead[slot]) static_cast<void>(port::UnlockByte(self->lock_file(), kSlotByte + slot).ok());
+}
+
+}  // namespace
+
+Status VerifyDatabase(Mapping* mapping, Counts* counts, std::string* problem) {
+  ThreadSlot slot(mapping);
+  PONGO_TRY(slot.Claim());
+  Marked marked(mapping);
+  SlabMap slabs(mapping);
+  const Status walked = PinAndMark(mapping, &slot, &marked, [&](Ref ref) -> Status {
+    if (!slabs.IsBlock(ref)) return Status(Code::kCORRUPT, "a ref does not name the start of a block of its class");
+    const uint64_t state = mapping->block_state(ref)->load(std::memory_order_acquire);
+    if (BlockUseOf(state) == BlockUse::kLive) return Status::Ok();
+    const uint64_t now = mapping->header()->version.load(std::memory_order_acquire);
+    if (BlockUseOf(state) == BlockUse::kRetired && RetireVersion(state, now) > marked.base.version) return Status::Ok();
+    return Status(Code::kCORRUPT, "a reachable block is free or retired");
+  });
+  if (walked.ok()) {
+    Census(mapping, counts);
+    EachBlock(mapping, [&](Ref ref, Atomic64* word, uint64_t) {
+      const uint64_t state = word->load(std::memory_order_acquire);
+      if (BlockUseOf(state) == BlockUse::kLive && LiveBirth(state) <= marked.sweep_limit && !marked.bits.Has(RefGranule(ref)))
+        counts->orphans++;
+    });
+    counts->containers = marked.counts.containers;
+    counts->nodes = marked.counts.nodes;
+    counts->values = marked.counts.values;
+    counts->blobs = marked.counts.blobs;
+  } else if (walked.code() == Code::kCORRUPT) {
+    *problem = std::string(walked.text()) + " (version " + std::to_string(marked.base.version) + ", after " +
+               std::to_string(marked.counts.containers) + " containers)";
+  }
+  slot.Release();
+  return walked;
+}
+
+Status CollectGarbage(Mapping* mapping, bool complete, Counts* before, Counts* after) {
+  ThreadSlot slot(mapping);
+  PONGO_TRY(slot.Claim());
+  Allocator allocator(mapping, &slot);
+  Census(mapping, before);
+  ReapDeadSlots(&slot);
+  Status status;
+  if (complete) {
+    AdoptStrayBlocks(mapping, &slot);
+    Marked marked(mapping);
+    status = PinAndMark(mapping, &slot, &marked, [](Ref) { return Status::Ok(); });
+    if (status.ok()) {
+      EachBlock(mapping, [&](Ref ref, Atomic64* word, uint64_t) {
+        uint64_t state = word->load(std::memory_order_acquire);
+        if (BlockUseOf(state) != BlockUse::kLive || LiveBirth(state) > marked.sweep_limit) return;
+        if (marked.bits.Has(RefGranule(ref)) || !marked.bits.Covers(RefGranule(ref))) return;
+        // Retired, never freed at once: an older pin may still see it. The CAS decides against a late committer.
+        if (word->compare_exchange_strong(state, RetiredState(LiveBirth(state), marked.base.version), std::memory_order_acq_rel)) {
+          before->orphans++;
+          SlabMap(mapping).NoteRetired(ref);
+        }
+      });
+    }
+    if (marked.cell != kPinCells) slot.Unpin(marked.cell);
+  }
+  allocator.Drain(~uint64_t{0});
+  slot.Release();
+  Census(mapping, after);
+  return status;
+}
+
+void DatabaseStats(Mapping* mapping, std::vector<std::pair<std::string, double>>* stats) {
+  ControlHeader* header = mapping->header();
+  Horizon horizon;
+  horizon.Scan(*mapping);
+  uint64_t threads = 0;
+  for (uint32_t slot = 0; slot < header->slot_count.load(std::memory_order_acquire); slot++)
+    threads += mapping->slot_line(slot)->used.load(std::memory_order_relaxed);
+  const auto add = [&](const char* name, uint64_t value) { stats->emplace_back(name, static_cast<double>(value)); };
+  Counts counts;
+  Census(mapping, &counts);
+  add("version", horizon.now());
+  add("durableVersion", header->durable_pin.load(std::memory_order_acquire));
+  add("fileBytes", header->length.load(std::memory_order_acquire));
+  add("liveBlocks", counts.live);
+  add("liveBytes", counts.live_bytes);
+  add("retiredBlocks", counts.retired);
+  add("retiredBytes", counts.retired_bytes);
+  add("freeBytes", counts.free_bytes);
+  add("pins", horizon.pins().size());
+  add("oldestPin", horizon.pins().empty() ? 0 : horizon.pins().front());
+  add("threads", threads);
+}
+
+std::string DescribeDatabase(Mapping* mapping, const std::string& path) {
+  std::vector<std::pair<std::string, double>> stats;
+  DatabaseStats(mapping, &stats);
+  std::string text = path + "\n";
+  char line[160];
+  for (const auto& [name, value] : stats) {
+    std::snprintf(line, sizeof line, "  %-16s %.0f\n", name.c_str(), value);
+    text += line;
+  }
+  struct Row {
+    uint64_t slabs = 0, live = 0, retired = 0, cached = 0, free = 0;
+  };
+  std::vector<Row> rows(kClassCount + 1);
+  uint64_t last_slab = 0;
+  EachBlock(mapping, [&](Ref ref, Atomic64* word, uint64_t) {
+    Row& row = rows[std::min(RefClass(ref), kClassCount)];
+    const uint64_t slab = RefGranule(ref) / kGranulesPerSlab;
+    if (slab != last_slab) row.slabs++;
+    last_slab = slab;
+    switch (BlockUseOf(word->load(std::memory_order_relaxed))) {
+      case BlockUse::kFree: row.free++; break;
+      case BlockUse::kCached: row.cached++; break;
+      case BlockUse::kLive: row.live++; break;
+      case BlockUse::kRetired: row.retired++; break;
+    }
+  });
+  text += "  class     slabs      live   retired    cached      free\n";
+  for (uint32_t c = 0; c <= kClassCount; c++) {
+    const Row& row = rows[c];
+    if (row.slabs == 0) continue;
+    char name[16];
+    std::snprintf(name, sizeof name, c == kClassCount ? "span" : "%" PRIu32, c == kClassCount ? 0 : kClassSizes[c]);
+    std::snprintf(line, sizeof line, "  %-6s %8" PRIu64 "  %8" PRIu64 "  %8" PRIu64 "  %8" PRIu64 "  %8" PRIu64 "\n", name, row.slabs,
+                  row.live, row.retired, row.cached, row.free);
+    text += line;
+  }
+  return text;
+}
+
+}  // namespace pongo

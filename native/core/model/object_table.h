@@ -1,0 +1,53 @@
+// The object table: container id -> where its tree is. It hangs under the root record of each version.
+//
+// A radix tree over the id: leaves of 16 entries, inner nodes of 32 children, both compact: a bitmap tells which positions
+// exist, so that a table full of holes (old ids die, ids are never reused) stays small. One level more multiplies the range
+// of ids by 32; ids only grow, so levels are added at the top.
+//
+//   leaf   NodeHeader (reserved: bitmap of 16) | ObjectEntry[capacity]
+//   inner  NodeHeader (reserved: bitmap of 32) | Ref[capacity]
+//
+// Changes go through a WriteSet, like those of trees. O(levels).
+#ifndef PONGO_MODEL_OBJECT_TABLE_H_
+#define PONGO_MODEL_OBJECT_TABLE_H_
+
+#include <cstdint>
+
+#include "format/node.h"
+#include "store/write_set.h"
+#include "util/function_ref.h"
+#include "util/status.h"
+
+namespace pongo {
+
+struct ObjectEntry {
+  uint64_t root = 0;    // 0   bits 0-39 Ref of the tree's root (0: empty), 40-43 kind
+  uint64_t size = 0;    // 8   entries
+  uint64_t parent = 0;  // 16  bits 0-39 id of one container that holds it, 40-63 links (saturating)
+
+  Ref tree() const { return root & kRefMask; }
+  uint8_t kind() const { return static_cast<uint8_t>(root >> kRefBits) & 15; }
+  uint64_t links() const { return parent >> 40; }
+  uint64_t parent_id() const { return parent & kContainerIdMax; }
+  static uint64_t PackRoot(Ref tree, uint8_t kind) { return tree | (static_cast<uint64_t>(kind) << kRefBits); }
+  static uint64_t PackParent(uint64_t id, uint64_t links) { return id | (links << 40); }
+};
+static_assert(sizeof(ObjectEntry) == 24);
+inline constexpr uint64_t kLinksMax = (1u << 24) - 1;
+
+struct ObjectTable {
+  Ref root = kNullRef;
+  uint32_t levels = 0;
+};
+
+// *present = false when there is no such container. CORRUPT.
+Status FindObject(Mapping* mapping, const ObjectTable& table, uint64_t id, bool* present, ObjectEntry* entry);
+Status PutObject(Mapping* mapping, WriteSet* writes, ObjectTable* table, uint64_t id, const ObjectEntry& entry, bool* added);
+Status RemoveObject(Mapping* mapping, WriteSet* writes, ObjectTable* table, uint64_t id, bool* removed);
+// Visits all blocks of the table and all entries in order of id.
+Status WalkObjects(Mapping* mapping, const ObjectTable& table, FunctionRef<Status(Ref block)> block,
+                   FunctionRef<Status(uint64_t id, const ObjectEntry& entry)> entry);
+
+}  // namespace pongo
+
+#endif  // PONGO_MODEL_OBJECT_TABLE_H_

@@ -1,0 +1,44 @@
+#include "model/reachability.h"
+
+#include "model/value_view.h"
+#include "model/values.h"
+#include "tree/tree.h"
+
+namespace pongo {
+
+Status WalkVersion(Mapping* mapping, const Base& base, FunctionRef<Status(Ref block)> block, ReachCounts* counts) {
+  PONGO_TRY(block(MakeRef(RootWordOffset(base.word), 0)));
+  return WalkObjects(mapping, base.table, block, [&](uint64_t id, const ObjectEntry& entry) -> Status {
+    counts->containers++;
+    if (id > counts->container_id_max) counts->container_id_max = id;
+    const uint8_t kind = entry.kind();
+    if (kind < 1 || kind > 4) return Status(Code::kCORRUPT, "an entry of the object table has no valid kind");
+    const bool keyed = kind != static_cast<uint8_t>(Kind::kList);
+    const TreeReader tree(mapping, keyed);
+    uint64_t entries = 0;
+    PONGO_TRY(tree.Walk(entry.tree(), block, [&](const Node& node) -> Status {
+      counts->nodes++;
+      if (!node.leaf()) return Status::Ok();
+      entries += node.count();
+      for (uint32_t i = 0; i < node.count(); i++) {
+        ValueView value;
+        PONGO_TRY(DecodeWord(mapping, node, node.word(i), &value));
+        if (IsBlock(node.word(i))) {
+          counts->blobs++;
+          PONGO_TRY(block(BlockRef(node.word(i))));
+        }
+        if (value.type != ValueView::Type::kContainer) continue;
+        bool present;
+        ObjectEntry target;
+        PONGO_TRY(FindObject(mapping, base.table, value.id, &present, &target));
+        if (!present) return Status(Code::kCORRUPT, "a value names a container that does not exist");
+      }
+      return Status::Ok();
+    }));
+    counts->values += entries;
+    if (entries != entry.size) return Status(Code::kCORRUPT, "a container's size does not match its entries");
+    return Status::Ok();
+  });
+}
+
+}  // namespace pongo

@@ -1,0 +1,293 @@
+#include <algorithm>
+
+#include "format/wire_writer.h"
+#include "model/operations.h"
+
+namespace pongo {
+namespace {
+
+constexpr Status kNoContainer(Code::kKEY, "the container no longer exists");
+constexpr Status kNotKeyed(Code::kTYPE, "the operation needs a Dict or Collection, and this is a List");
+constexpr Status kNotList(Code::kTYPE, "the operation needs a List, and this is a Dict or Collection");
+
+bool IsKeyedKind(uint8_t kind) { return kind != static_cast<uint8_t>(Kind::kList); }
+
+Key BorrowStored(const StoredKey& stored, std::vector<uint8_t>* bytes) {
+  bytes->resize(stored.size() + stored.form_size + 1);
+  stored.CopyTo(bytes->data());
+  if (stored.form_size != 0) std::memcpy(bytes->data() + stored.size(), stored.form, stored.form_size);
+  Key key;
+  key.data = bytes->data();
+  key.size = stored.size();
+  key.form = bytes->data() + stored.size();
+  key.form_size = stored.form_size;
+  return key;
+}
+
+Status VisitFound(Mapping* mapping, const Found& found, ValueVisitor visit) {
+  ValueView value;
+  PONGO_TRY(DecodeWord(mapping, found.leaf, found.word(), &value));
+  visit(value);
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status ReadView::Lookup(uint64_t id, bool* present, ObjectEntry* entry) const {
+  if (transaction_ == nullptr) return FindObject(mapping_, table_, id, present, entry);
+  ContainerState* state;
+  PONGO_TRY(transaction_->Read(id, &state));
+  *present = state->exists;
+  *entry = state->now;
+  return Status::Ok();
+}
+
+Status ReadView::Keyed(uint64_t id, ObjectEntry* entry) const {
+  bool present;
+  PONGO_TRY(Lookup(id, &present, entry));
+  if (!present) return kNoContainer;
+  return IsKeyedKind(entry->kind()) ? Status::Ok() : kNotKeyed;
+}
+
+Status ReadView::List(uint64_t id, ObjectEntry* entry) const {
+  bool present;
+  PONGO_TRY(Lookup(id, &present, entry));
+  if (!present) return kNoContainer;
+  return IsKeyedKind(entry->kind()) ? kNotList : Status::Ok();
+}
+
+Status GetValue(const ReadView& view, uint64_t id, const Key& key, ValueVisitor visit) {
+  ObjectEntry entry;
+  PONGO_TRY(view.Keyed(id, &entry));
+  bool present;
+  Found found;
+  PONGO_TRY(TreeReader(view.mapping(), true).Find(entry.tree(), key, &present, &found));
+  return present ? VisitFound(view.mapping(), found, visit) : Status::Ok();
+}
+
+Status GetAt(const ReadView& view, uint64_t id, uint64_t index, ValueVisitor visit) {
+  ObjectEntry entry;
+  PONGO_TRY(view.List(id, &entry));
+  bool present;
+  Found found;
+  PONGO_TRY(TreeReader(view.mapping(), false).FindAt(entry.tree(), index, &present, &found));
+  return present ? VisitFound(view.mapping(), found, visit) : Status::Ok();
+}
+
+Status GetPathValue(const ReadView& view, uint64_t id, const PathStep* steps, size_t count, ValueVisitor visit) {
+  Mapping* mapping = view.mapping();
+  for (size_t i = 0; i < count; i++) {
+    bool present;
+    ObjectEntry entry;
+    PONGO_TRY(view.Lookup(id, &present, &entry));
+    if (!present) return i == 0 ? kNoContainer : Status::Ok();
+    const bool keyed = IsKeyedKind(entry.kind());
+    Found found;
+    if (keyed) {
+      PONGO_TRY(TreeReader(mapping, true).Find(entry.tree(), steps[i].key, &present, &found));
+    } else {
+      present = false;
+      if (steps[i].is_index && steps[i].index >= 0)
+        PONGO_TRY(TreeReader(mapping, false).FindAt(entry.tree(), static_cast<uint64_t>(steps[i].index), &present, &found));
+    }
+    if (!present) return Status::Ok();
+    if (i + 1 == count) return VisitFound(mapping, found, visit);
+    if (!IsContainer(found.word())) return Status::Ok();
+    id = ContainerId(found.word());
+  }
+  ValueView self;  // an empty path names the container itself
+  bool present;
+  ObjectEntry entry;
+  PONGO_TRY(view.Lookup(id, &present, &entry));
+  if (!present) return kNoContainer;
+  self.type = ValueView::Type::kContainer;
+  self.kind = static_cast<Kind>(entry.kind());
+  self.id = id;
+  visit(self);
+  return Status::Ok();
+}
+
+Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit) {
+  bool present;
+  ObjectEntry entry;
+  PONGO_TRY(view.Lookup(id, &present, &entry));
+  if (!present) return kNoContainer;
+  const bool keyed = IsKeyedKind(entry.kind());
+  Mapping* mapping = view.mapping();
+  std::vector<uint8_t> bytes;
+  Status failed;
+  PONGO_TRY(TreeReader(mapping, keyed).Scan(entry.tree(), start, count, step, [&](const Node& leaf, uint32_t i) {
+    Key key;
+    if (keyed) {
+      StoredKey stored;
+      uint8_t scratch[8];
+      if (!ReadKey(mapping, leaf, i, &stored, scratch)) {
+        failed = Status(Code::kCORRUPT, "a stored key holds impossible bytes");
+        return false;
+      }
+      key = BorrowStored(stored, &bytes);
+    }
+    ValueView value;
+    failed = DecodeWord(mapping, leaf, leaf.word(i), &value);
+    return failed.ok() && visit(key, value);
+  }));
+  return failed;
+}
+
+Status FindBounds(const ReadView& view, uint64_t id, const Key& lo, const Key& hi, uint32_t flags, uint64_t* begin, uint64_t* end) {
+  ObjectEntry entry;
+  PONGO_TRY(view.Keyed(id, &entry));
+  const TreeReader tree(view.mapping(), true);
+  *begin = 0;
+  *end = entry.size;
+  bool equal;
+  if ((flags & kPrefix) != 0) {
+    std::vector<uint8_t> low;
+    std::vector<uint8_t> high;
+    PONGO_TRY(PrefixBounds(lo, &low, &high));
+    Key key;
+    key.data = low.data();
+    key.size = static_cast<uint32_t>(low.size());
+    PONGO_TRY(tree.Rank(entry.tree(), key, begin, &equal));
+    if (!high.empty()) {
+      key.data = high.data();
+      key.size = static_cast<uint32_t>(high.size());
+      uint64_t stop;
+      PONGO_TRY(tree.Rank(entry.tree(), key, &stop, &equal));
+      *end = stop;
+    }
+  }
+  if ((flags & kLower) != 0) {
+    uint64_t rank;
+    PONGO_TRY(tree.Rank(entry.tree(), lo, &rank, &equal));
+    *begin = std::max(*begin, rank + (equal && (flags & kLowerInclusive) == 0 ? 1 : 0));
+  }
+  if ((flags & kUpper) != 0) {
+    uint64_t rank;
+    PONGO_TRY(tree.Rank(entry.tree(), hi, &rank, &equal));
+    *end = std::min(*end, rank + (equal && (flags & kUpperInclusive) != 0 ? 1 : 0));
+  }
+  if (*end < *begin) *end = *begin;
+  return Status::Ok();
+}
+
+namespace {
+
+void WriteView(WireWriter* writer, const ValueView& value) {
+  using Type = ValueView::Type;
+  switch (value.type) {
+    case Type::kAbsent: writer->Absent(); break;
+    case Type::kNull: writer->Null(); break;
+    case Type::kFalse: writer->Bool(false); break;
+    case Type::kTrue: writer->Bool(true); break;
+    case Type::kInt: writer->Int(value.integer); break;
+    case Type::kDouble: writer->Double(value.number); break;
+    case Type::kBigInt: writer->BigInt(value.negative, value.data, static_cast<uint32_t>(value.size)); break;
+    case Type::kDateTime: writer->DateTime(value.integer); break;
+    case Type::kUuid: writer->Uuid(value.data); break;
+    case Type::kString: writer->String(value.data, static_cast<uint32_t>(value.size)); break;
+    case Type::kBytes: writer->Bytes(value.data, static_cast<uint32_t>(value.size)); break;
+    case Type::kContainer: writer->Container(static_cast<uint8_t>(value.kind), value.id); break;
+  }
+}
+
+// Recursion is bounded by kDepthMax and its frames are small: what is large lives on the heap.
+Status CopyContainer(const ReadView& view, uint64_t id, std::vector<uint64_t>* open, std::vector<uint8_t>* wire) {
+  if (open->size() >= kDepthMax) return Status(Code::kDEPTH, "containers are nested deeper than 512 levels");
+  if (std::find(open->begin(), open->end(), id) != open->end())
+    return Status(Code::kTYPE, "a container that holds itself has no plain copy");
+  bool present;
+  ObjectEntry entry;
+  PONGO_TRY(view.Lookup(id, &present, &entry));
+  if (!present) return kNoContainer;
+  open->push_back(id);
+  WireWriter writer(wire);
+  const bool keyed = IsKeyedKind(entry.kind());
+  const size_t head = !keyed                                                     ? writer.List()
+                      : entry.kind() == static_cast<uint8_t>(Kind::kDict) ? writer.Dict()
+                                                                                 : writer.Collection();
+  uint32_t count = 0;
+  Status failed;
+  PONGO_TRY(PageEntries(view, id, 0, ~uint64_t{0}, 1, [&](const Key& key, const ValueView& value) {
+    if (keyed) failed = KeyToWire(key, wire);
+    if (!failed.ok()) return false;
+    count++;
+    if (value.type == ValueView::Type::kContainer) {
+      failed = CopyContainer(view, value.id, open, wire);
+      return failed.ok();
+    }
+    WriteView(&writer, value);
+    return true;
+  }));
+  PONGO_TRY(failed);
+  writer.SetCount(head, count);
+  open->pop_back();
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status CopyNative(const ReadView& view, uint64_t id, std::vector<uint8_t>* wire) {
+  std::vector<uint64_t> open;
+  return CopyContainer(view, id, &open, wire);
+}
+
+namespace {
+
+ValueView ViewOfItem(const WireItem& item) {
+  ValueView view;
+  view.type = static_cast<ValueView::Type>(item.type);  // the same order, as wire_reader.h says
+  view.negative = item.negative;
+  view.kind = static_cast<Kind>(item.kind);
+  view.id = item.id;
+  view.data = item.data;
+  view.size = item.size;
+  return view;
+}
+
+Status SameAsItem(const ReadView& view, const ValueView& stored, WireReader* reader, uint32_t depth, bool* same) {
+  WireItem item;
+  PONGO_TRY(reader->Next(&item));
+  if (item.type <= WireType::kContainer) {
+    *same = SameValue(stored, ViewOfItem(item));
+    return Status::Ok();
+  }
+  *same = false;
+  if (depth > kDepthMax) return Status(Code::kDEPTH, "a value is nested deeper than 512 levels");
+  if (stored.type != ValueView::Type::kContainer) return Status::Ok();
+  ObjectEntry entry;
+  bool present;
+  PONGO_TRY(view.Lookup(stored.id, &present, &entry));
+  const bool list = item.type == WireType::kList;
+  if (!present || entry.size != item.count || list == IsKeyedKind(entry.kind())) return Status::Ok();
+  KeyBuffer key;
+  for (uint32_t i = 0; i < item.count; i++) {
+    Found found;
+    if (list) {
+      PONGO_TRY(TreeReader(view.mapping(), false).FindAt(entry.tree(), i, &present, &found));
+    } else {
+      key.Clear();
+      size_t consumed;
+      PONGO_TRY(key.AddWire(reader->here(), reader->remaining(), &consumed));
+      reader->Advance(consumed);
+      PONGO_TRY(TreeReader(view.mapping(), true).Find(entry.tree(), key.key(), &present, &found));
+    }
+    if (!present) return Status::Ok();
+    ValueView value;
+    PONGO_TRY(DecodeWord(view.mapping(), found.leaf, found.word(), &value));
+    bool equal;
+    PONGO_TRY(SameAsItem(view, value, reader, depth + 1, &equal));
+    if (!equal) return Status::Ok();
+  }
+  *same = true;
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status SameAsWire(const ReadView& view, const ValueView& stored, const uint8_t* wire, size_t size, bool* same) {
+  WireReader reader(wire, size);
+  return SameAsItem(view, stored, &reader, 1, same);
+}
+
+}  // namespace pongo

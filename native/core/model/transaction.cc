@@ -1,0 +1,263 @@
+#include "model/transaction.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "util/check.h"
+
+namespace pongo {
+namespace {
+
+constexpr size_t kLinearStates = 8;
+constexpr Status kNoContainer(Code::kKEY, "the container no longer exists");
+
+}  // namespace
+
+Status ReadBase(Mapping* mapping, uint64_t root_word, Base* base) {
+  const uint64_t offset = RootWordOffset(root_word);
+  uint64_t size;
+  const uint8_t* bytes = mapping->Block(MakeRef(offset, 0), &size);
+  if (bytes == nullptr) return Status(Code::kCORRUPT, "the root points outside the file");
+  const auto record = Load<RootRecord>(bytes);
+  if (record.kind != static_cast<uint8_t>(NodeKind::kRoot)) return Status(Code::kCORRUPT, "the root record holds impossible bytes");
+  base->word = root_word;
+  base->version = record.version;
+  base->table.root = record.object_table & kRefMask;
+  base->table.levels = record.object_levels;
+  base->containers = record.container_count;
+  return Status::Ok();
+}
+
+Transaction::Transaction(Mapping* mapping, ThreadSlot* slot, Allocator* allocator)
+    : mapping_(mapping), slot_(slot), allocator_(allocator), writes_(mapping, allocator), table_writes_(mapping, allocator) {}
+
+Status Transaction::Start(bool is_explicit) {
+  PONGO_ASSERT(!active_);
+  const uint64_t word = slot_->Announce();
+  const Status read = ReadBase(mapping_, word, &base_);
+  if (!read.ok()) {
+    slot_->Clear();
+    return read;
+  }
+  explicit_ = is_explicit;
+  if (explicit_) {
+    pin_ = slot_->Pin(base_.version, PinKind::kTransaction);  // before the slot is cleared
+    slot_->Clear();
+    if (pin_ == kPinCells) return Status(Code::kFULL, "too many snapshots and iterators are open in this thread");
+  }
+  active_ = true;
+  dirty_ = false;
+  poison_ = Status::Ok();
+  state_count_ = 0;
+  index_.clear();
+  writes_.Start(base_.version + 1, is_explicit);
+  return Status::Ok();
+}
+
+// Ends the transaction towards the process table.
+void Transaction::Finish() {
+  active_ = false;
+  slot_->Clear();
+  if (explicit_) slot_->Unpin(pin_);
+  if (allocator_->WantsReclaim()) allocator_->Reclaim();
+}
+
+void Transaction::Abort() {
+  if (!active_) return;
+  writes_.Abandon();
+  Finish();
+}
+
+ContainerState* Transaction::FindState(uint64_t id) {
+  if (state_count_ <= kLinearStates) {
+    for (size_t i = 0; i < state_count_; i++)
+      if (states_[i]->id == id) return states_[i].get();
+    return nullptr;
+  }
+  if (index_.empty())
+    for (size_t i = 0; i < state_count_; i++) index_[states_[i]->id] = states_[i].get();
+  const auto found = index_.find(id);
+  return found == index_.end() ? nullptr : found->second;
+}
+
+Status Transaction::Touch(uint64_t id, ContainerState** state) {
+  *state = FindState(id);
+  if (*state != nullptr) return Status::Ok();
+  ObjectEntry entry;
+  bool present;
+  PONGO_TRY(FindObject(mapping_, base_.table, id, &present, &entry));
+  if (state_count_ == states_.size()) states_.push_back(std::make_unique<ContainerState>());
+  ContainerState* fresh = states_[state_count_++].get();
+  *fresh = ContainerState{};
+  fresh->id = id;
+  fresh->in_base = fresh->exists = present;
+  if (present) fresh->base = fresh->now = entry;
+  if (!index_.empty()) index_[id] = fresh;
+  *state = fresh;
+  return Status::Ok();
+}
+
+Status Transaction::Read(uint64_t id, ContainerState** state) {
+  PONGO_TRY(Touch(id, state));
+  (*state)->content_read = true;
+  return Status::Ok();
+}
+
+Status Transaction::Create(uint8_t kind, ObjectEntry entry, uint64_t* id) {
+  *id = mapping_->header()->container_id_next.fetch_add(1, std::memory_order_relaxed);
+  if (*id > kContainerIdMax) return Status(Code::kFULL, "all container ids are used up");
+  ContainerState* state;
+  PONGO_TRY(Touch(*id, &state));
+  writes_.NoteActivity();
+  entry.root = ObjectEntry::PackRoot(entry.tree(), kind);
+  state->now = entry;
+  state->exists = true;
+  state->changed = true;
+  dirty_ = true;
+  return Status::Ok();
+}
+
+Status Transaction::Link(uint64_t id, uint64_t parent) {
+  ContainerState* state;
+  PONGO_TRY(Touch(id, &state));
+  if (!state->exists) return kNoContainer;
+  writes_.NoteActivity();
+  state->link_delta++;
+  state->changed = true;
+  state->now.parent = ObjectEntry::PackParent(parent, state->now.links());
+  dirty_ = true;
+  return Status::Ok();
+}
+
+Status Transaction::Unlink(uint64_t id) {
+  ContainerState* state;
+  PONGO_TRY(Touch(id, &state));
+  if (!state->exists) return Status::Ok();
+  writes_.NoteActivity();
+  state->link_delta--;
+  state->changed = true;
+  dirty_ = true;
+  return Status::Ok();
+}
+
+// The object table and root record of the next version, on top of `on`.
+Status Transaction::BuildVersion(const Base& on, Ref* root_record) {
+  table_writes_.Start(on.version + 1, false);
+  ObjectTable table = on.table;
+  uint64_t containers = on.containers;
+  for (size_t i = 0; i < state_count_; i++) {
+    ContainerState& state = *states_[i];
+    if (!state.changed) continue;
+    ObjectEntry entry = state.now;
+    if (state.in_base && on.word != base_.word) {
+      // Another commit may have linked it meanwhile: counts add up, they do not conflict.
+      ObjectEntry newer;
+      bool present;
+      PONGO_TRY(FindObject(mapping_, on.table, state.id, &present, &newer));
+      if (!present) return kNoContainer;
+      if (!state.content_read) {
+        entry.root = newer.root;
+        entry.size = newer.size;
+      }
+      entry.parent = ObjectEntry::PackParent(state.link_delta > 0 ? entry.parent_id() : newer.parent_id(), newer.links());
+    }
+    const int64_t links = std::clamp<int64_t>(static_cast<int64_t>(entry.links()) + state.link_delta, 0, kLinksMax);
+    entry.parent = ObjectEntry::PackParent(entry.parent_id(), static_cast<uint64_t>(links));
+    bool added;
+    PONGO_TRY(PutObject(mapping_, &table_writes_, &table, state.id, entry, &added));
+    if (added) containers++;
+  }
+  uint8_t* bytes;
+  uint64_t size;
+  PONGO_TRY(table_writes_.Allocate(sizeof(RootRecord), root_record, &bytes, &size));
+  RootRecord record;
+  std::memset(&record, 0, sizeof record);
+  record.kind = static_cast<uint8_t>(NodeKind::kRoot);
+  record.object_levels = static_cast<uint8_t>(table.levels);
+  record.version = on.version + 1;
+  record.object_table = table.root;
+  record.container_count = containers;
+  Store(bytes, record);
+  // The record that the new one takes the place of.
+  table_writes_.Drop(MakeRef(RootWordOffset(on.word), 0));
+  return Status::Ok();
+}
+
+// Whether every remembered container is in `newer` as it was in the base. Blocks of the base cannot have been reused, so
+// equal refs mean equal trees.
+Status Transaction::Unchanged(const Base& newer, bool* unchanged) {
+  *unchanged = false;
+  for (size_t i = 0; i < state_count_; i++) {
+    const ContainerState& state = *states_[i];
+    if (!state.in_base && state.exists) continue;  // created here
+    ObjectEntry entry;
+    bool present;
+    PONGO_TRY(FindObject(mapping_, newer.table, state.id, &present, &entry));
+    if (present != state.in_base) return Status::Ok();
+    if (present && state.content_read && (entry.root != state.base.root || entry.size != state.base.size)) return Status::Ok();
+  }
+  *unchanged = true;
+  return Status::Ok();
+}
+
+Status Transaction::Commit(bool* committed) {
+  *committed = false;
+  PONGO_ASSERT(active_);
+  const auto fail = [this](Status status) {
+    table_writes_.Abandon();
+    Abort();
+    return status;
+  };
+  if (!poison_.ok()) return fail(poison_);
+  if (!dirty_) {
+    // Nothing to publish. An explicit transaction has read one pinned version: it is serialised there.
+    writes_.Abandon();
+    Finish();
+    *committed = true;
+    committed_version_ = base_.version;
+    return Status::Ok();
+  }
+  ControlHeader* header = mapping_->header();
+  Base on = base_;
+  if (explicit_) {
+    const uint64_t word = slot_->Announce();
+    if (word != base_.word) {
+      if (const Status read = ReadBase(mapping_, word, &on); !read.ok()) return fail(read);
+      bool unchanged;
+      if (const Status same = Unchanged(on, &unchanged); !same.ok()) return fail(same);
+      if (!unchanged) {
+        Abort();
+        return Status::Ok();
+      }
+    }
+  }
+  for (;;) {
+    Ref record = kNullRef;
+    if (const Status built = BuildVersion(on, &record); !built.ok()) return fail(built);
+    uint64_t expected = on.word;
+    // seq_cst: publishes all blocks of the new version. A crash before: orphans. After: the version is complete.
+    if (header->root.compare_exchange_strong(expected, MakeRootWord(record, on.version + 1), std::memory_order_seq_cst)) break;
+    table_writes_.Abandon();
+    Base newer;
+    if (const Status read = ReadBase(mapping_, expected, &newer); !read.ok()) return fail(read);
+    bool unchanged;
+    if (const Status same = Unchanged(newer, &unchanged); !same.ok()) return fail(same);
+    if (!unchanged) {
+      Abort();
+      return Status::Ok();
+    }
+    on = newer;
+  }
+  committed_version_ = on.version + 1;
+  // After the CAS, never before: V may lag behind the root, and then only keeps more.
+  uint64_t v = header->version.load(std::memory_order_relaxed);
+  while (v < committed_version_ && !header->version.compare_exchange_weak(v, committed_version_, std::memory_order_seq_cst)) {
+  }
+  writes_.Committed(committed_version_);
+  table_writes_.Committed(committed_version_);
+  Finish();
+  *committed = true;
+  return Status::Ok();
+}
+
+}  // namespace pongo

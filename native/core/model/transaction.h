@@ -1,0 +1,115 @@
+// One atomic change of the database: reads a base version, builds the next one beside it, publishes it with one CAS.
+//
+// Used for single operations (implicit: announced from start to end) and for transaction(fn) (explicit: the base is pinned
+// and the slot announced only while committing, so that a slow fn stops nobody's reclamation).
+//
+// Order of a commit (docs/design.md, "Commit"; each step is there for a reason):
+//   1. slot = V, then load the root word R.   2. Build, births version(R) + 1; remember each container that was read.
+//   3. CAS root R -> R', then raise V.        4. CAS lost: if all remembered containers are unchanged in the new R2, build
+//      only the object table and root record again on R2; else run the whole operation again. The slot never rises between
+//      the first read and the last CAS.       5. Retire what was replaced, clear the slot.
+// Not thread-safe: belongs to one thread. Other processes see nothing before the CAS and everything after it. Killed before
+// the CAS: unreachable LIVE blocks, for the sweep. Killed after it: blocks that should be retired stay LIVE, for the sweep.
+#ifndef PONGO_MODEL_TRANSACTION_H_
+#define PONGO_MODEL_TRANSACTION_H_
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "format/superblock.h"
+#include "model/object_table.h"
+#include "store/allocator.h"
+#include "store/thread_slot.h"
+#include "store/write_set.h"
+#include "util/status.h"
+
+namespace pongo {
+
+// A version of the database as a reader holds it.
+struct Base {
+  uint64_t word = 0;
+  uint64_t version = 0;
+  ObjectTable table;
+  uint64_t containers = 0;
+};
+
+// Reads the root record that a root word names. The caller protects it. CORRUPT.
+Status ReadBase(Mapping* mapping, uint64_t root_word, Base* base);
+
+// What a transaction knows of one container.
+struct ContainerState {
+  uint64_t id = 0;
+  ObjectEntry base;              // as in the base version
+  ObjectEntry now;               // as this transaction sees it
+  bool in_base = false;
+  bool exists = false;
+  bool content_read = false;     // a conflict if its tree changed meanwhile
+  bool changed = false;
+  int64_t link_delta = 0;
+};
+
+class Transaction {
+ public:
+  Transaction(Mapping* mapping, ThreadSlot* slot, Allocator* allocator);
+
+  // Announces (implicit) or pins (explicit) the newest version. FULL when no pin is free.
+  Status Start(bool is_explicit);
+  // A second attempt of an explicit transaction is a new Start. Leaves nothing behind.
+  void Abort();
+  // *committed = false: a conflict; everything was taken back.
+  Status Commit(bool* committed);
+
+  bool active() const { return active_; }
+  bool is_explicit() const { return explicit_; }
+  const Base& base() const { return base_; }
+  uint64_t committed_version() const { return committed_version_; }
+
+  // The state of a container, remembered as read. Valid until the next call.
+  Status Read(uint64_t id, ContainerState** state);
+  // The same without making its content part of what must not change (to link it).
+  Status Touch(uint64_t id, ContainerState** state);
+  // As Read, but nothing is remembered when the id does not exist in an implicit read.
+  Status Create(uint8_t kind, ObjectEntry entry, uint64_t* id);
+  void Changed(ContainerState* state) { state->changed = true; }
+  // A container value was stored in, or removed from, `parent`. KEY when it does not exist.
+  Status Link(uint64_t id, uint64_t parent);
+  Status Unlink(uint64_t id);
+
+  // Something failed after changes were made: an explicit transaction can only be aborted.
+  void Poison(Status status) { poison_ = status; }
+  const Status& poison() const { return poison_; }
+  bool dirty() const { return dirty_; }
+  void set_dirty() { dirty_ = true; }
+
+  WriteSet* writes() { return &writes_; }
+  Mapping* mapping() const { return mapping_; }
+  Allocator* allocator() const { return allocator_; }
+
+ private:
+  ContainerState* FindState(uint64_t id);
+  Status BuildVersion(const Base& on, Ref* root_record);
+  Status Unchanged(const Base& newer, bool* unchanged);
+  void Finish();
+
+  Mapping* mapping_;
+  ThreadSlot* slot_;
+  Allocator* allocator_;
+  WriteSet writes_;
+  WriteSet table_writes_;
+  bool active_ = false;
+  bool explicit_ = false;
+  bool dirty_ = false;
+  uint32_t pin_ = 0;
+  Base base_;
+  uint64_t committed_version_ = 0;
+  Status poison_;
+  std::vector<std::unique_ptr<ContainerState>> states_;
+  size_t state_count_ = 0;                               // states_ beyond it are kept for reuse
+  std::unordered_map<uint64_t, ContainerState*> index_;  // only once there are many
+};
+
+}  // namespace pongo
+
+#endif  // PONGO_MODEL_TRANSACTION_H_

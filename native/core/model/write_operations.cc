@@ -1,0 +1,437 @@
+#include <cmath>
+#include <cstring>
+
+#include "model/numbers.h"
+#include "model/operations.h"
+
+namespace pongo {
+namespace {
+
+constexpr Status kNoContainer(Code::kKEY, "the container no longer exists");
+constexpr Status kNotKeyed(Code::kTYPE, "the operation needs a Dict or Collection, and this is a List");
+constexpr Status kNotList(Code::kTYPE, "the operation needs a List, and this is a Dict or Collection");
+constexpr Status kNotIndex(Code::kINDEX, "a List is addressed by an index, 0 or more");
+constexpr Status kNoIntermediate(Code::kKEY, "an intermediate of the path is missing or is no container");
+constexpr Status kPresent(Code::kEXISTS, "the key is already present");
+constexpr uint64_t kListLengthMax = 0xffffffffu;  // as JavaScript's arrays
+
+PathStep KeyStep(const Key& key) {
+  PathStep step;
+  step.key = key;
+  return step;
+}
+
+}  // namespace
+
+// Runs a body that changes the transaction; a failure after the first change poisons it.
+template <class F>
+Status Operations::Guard(F&& body) {
+  const uint64_t before = txn_->writes()->activity();
+  const Status status = body();
+  if (!status.ok() && txn_->is_explicit() && txn_->writes()->activity() != before) txn_->Poison(status);
+  return status;
+}
+
+Status Operations::KindOf(uint64_t id, bool* keyed) {
+  ContainerState* state;
+  PONGO_TRY(txn_->Read(id, &state));
+  if (!state->exists) return kNoContainer;
+  *keyed = state->now.kind() != static_cast<uint8_t>(Kind::kList);
+  return Status::Ok();
+}
+
+Status Operations::State(uint64_t id, bool keyed, ContainerState** state) {
+  PONGO_TRY(txn_->Read(id, state));
+  if (!(*state)->exists) return kNoContainer;
+  const bool is_keyed = (*state)->now.kind() != static_cast<uint8_t>(Kind::kList);
+  if (is_keyed != keyed) return keyed ? kNotKeyed : kNotList;
+  return Status::Ok();
+}
+
+void Operations::Root(ContainerState* state, Ref root, int64_t delta) {
+  state->now.root = ObjectEntry::PackRoot(root, state->now.kind());
+  state->now.size += static_cast<uint64_t>(delta);
+  state->changed = true;
+  txn_->writes()->NoteActivity();
+  txn_->set_dirty();
+}
+
+Status Operations::Locate(uint64_t id, const PathStep& step, Place* place) {
+  PONGO_TRY(txn_->Read(id, &place->state));
+  if (!place->state->exists) return kNoContainer;
+  place->keyed = place->state->now.kind() != static_cast<uint8_t>(Kind::kList);
+  const Ref root = place->state->now.tree();
+  place->present = false;
+  TreeWriter tree(txn_->mapping(), txn_->writes(), place->keyed);
+  if (place->keyed) {
+    if (root == kNullRef) return Status::Ok();
+    return tree.Seek(root, step.key, &place->path, &place->present);
+  }
+  if (!step.is_index || step.index < 0) return kNotIndex;
+  place->present = static_cast<uint64_t>(step.index) < place->state->now.size;
+  if (place->present) return tree.SeekAt(root, static_cast<uint64_t>(step.index), &place->path);
+  return Status::Ok();
+}
+
+// Stores at a place that Locate found. `key` is needed when a keyed entry is new.
+Status Operations::Write(Place* place, const Key* key, Payload payload) {
+  if (payload.in_scratch) {
+    payload.local = reinterpret_cast<const uint8_t*>(&payload.scratch);
+    payload.local_size = 8;
+  }
+  const uint64_t owner = place->state->id;
+  PONGO_TRY(LinkPayload(txn_, payload, owner));
+  TreeWriter tree(txn_->mapping(), txn_->writes(), place->keyed);
+  Ref root = place->state->now.tree();
+  int64_t delta = 0;
+  if (place->present) {
+    const Word old = place->path.leaf().word(place->path.leaf_index());
+    PONGO_TRY(tree.Replace(&place->path, payload, &root));
+    PONGO_TRY(ReleaseWord(txn_, old));
+  } else if (root == kNullRef) {
+    PONGO_TRY(tree.InsertFirst(key, payload, &root));
+    delta = 1;
+  } else {
+    PONGO_TRY(tree.Insert(&place->path, key, payload, &root));
+    delta = 1;
+  }
+  Root(place->state, root, delta);
+  return Status::Ok();
+}
+
+Status Operations::Remove(Place* place) {
+  TreeWriter tree(txn_->mapping(), txn_->writes(), place->keyed);
+  Ref root;
+  const Word old = place->path.leaf().word(place->path.leaf_index());
+  PONGO_TRY(tree.Erase(&place->path, &root));
+  PONGO_TRY(ReleaseWord(txn_, old));
+  Root(place->state, root, -1);
+  return Status::Ok();
+}
+
+Status Operations::SetStep(uint64_t id, const PathStep& step, const Input& value, uint32_t flags) {
+  Place place;
+  PONGO_TRY(Locate(id, step, &place));
+  if (place.present && (flags & kSetFailIfPresent) != 0) return kPresent;
+  if (!place.keyed && !place.present) return ListSet(id, static_cast<uint64_t>(step.index), value);
+  return Guard([&]() -> Status {
+    Payload payload;
+    PONGO_TRY(builder_->Build(value, &payload));
+    return Write(&place, &step.key, payload);
+  });
+}
+
+Status Operations::Set(uint64_t id, const Key& key, const Input& value, uint32_t flags) {
+  ContainerState* state;
+  PONGO_TRY(State(id, true, &state));
+  return SetStep(id, KeyStep(key), value, flags);
+}
+
+Status Operations::DeleteStep(uint64_t id, const PathStep& step, bool* was_present) {
+  Place place;
+  PONGO_TRY(Locate(id, step, &place));
+  *was_present = place.present;
+  if (!place.present) return Status::Ok();
+  return Guard([&] { return Remove(&place); });
+}
+
+Status Operations::Delete(uint64_t id, const Key& key, bool* was_present) {
+  ContainerState* state;
+  PONGO_TRY(State(id, true, &state));
+  return DeleteStep(id, KeyStep(key), was_present);
+}
+
+Status Operations::Pop(uint64_t id, const Key& key, ValueVisitor found) {
+  Place place;
+  ContainerState* state;
+  PONGO_TRY(State(id, true, &state));
+  PONGO_TRY(Locate(id, KeyStep(key), &place));
+  if (!place.present) return Status::Ok();
+  // Visited first: removing may give its memory to somebody else. The visitor may be called again on a retry.
+  ValueView value;
+  const Node leaf = place.path.leaf();
+  PONGO_TRY(DecodeWord(txn_->mapping(), leaf, leaf.word(place.path.leaf_index()), &value));
+  found(value);
+  return Guard([&] { return Remove(&place); });
+}
+
+Status Operations::Shift(uint64_t id, EntryVisitor visit) {
+  ContainerState* state;
+  PONGO_TRY(State(id, true, &state));
+  if (state->now.size == 0) return Status::Ok();
+  PONGO_TRY(PageEntries(ReadView(txn_->mapping(), txn_), id, 0, 1, 1, visit));
+  return Guard([&]() -> Status {
+    Place place;
+    place.state = state;
+    place.present = true;
+    PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), true).SeekAt(state->now.tree(), 0, &place.path));
+    return Remove(&place);
+  });
+}
+
+Status Operations::Update(uint64_t id, const uint8_t* wire, size_t size) {
+  ContainerState* state;
+  PONGO_TRY(State(id, true, &state));
+  WireReader reader(wire, size);
+  WireItem head;
+  PONGO_TRY(reader.Next(&head));
+  if (head.type < WireType::kDict) return Status(Code::kTYPE, "update needs keys and values");
+  if (state->now.size == 0) {  // nothing to merge with: built in one go
+    return Guard([&]() -> Status {
+      Ref root;
+      uint64_t count;
+      PONGO_TRY(builder_->BuildTree(true, wire, size, id, &root, &count));
+      PONGO_TRY(txn_->Read(id, &state));
+      Root(state, root, static_cast<int64_t>(count));
+      return Status::Ok();
+    });
+  }
+  return Guard([&]() -> Status {
+    KeyBuffer key;
+    for (uint32_t i = 0; i < head.count; i++) {
+      key.Clear();
+      size_t consumed;
+      PONGO_TRY(key.AddWire(reader.here(), reader.remaining(), &consumed));
+      reader.Advance(consumed);
+      Input value;
+      value.wire = reader.here();
+      const size_t start = reader.position();
+      PONGO_TRY(reader.Skip());
+      value.wire_size = reader.position() - start;
+      PONGO_TRY(SetStep(id, KeyStep(key.key()), value, 0));
+    }
+    return Status::Ok();
+  });
+}
+
+Status Operations::IncrementStep(uint64_t id, const PathStep& step, const ValueView& by, ValueVisitor result) {
+  Place place;
+  PONGO_TRY(Locate(id, step, &place));
+  if (!place.keyed && !place.present) return kNotIndex;
+  ValueView old;
+  old.type = ValueView::Type::kInt;
+  old.integer = 0;
+  if (place.present) {
+    const Node& leaf = place.path.leaf();
+    PONGO_TRY(DecodeWord(txn_->mapping(), leaf, leaf.word(place.path.leaf_index()), &old));
+  }
+  NumberSum sum;
+  PONGO_TRY(AddNumbers(old, by, &sum));
+  return Guard([&]() -> Status {
+    Payload payload;
+    PONGO_TRY(builder_->FromView(sum.view, &payload));
+    PONGO_TRY(Write(&place, &step.key, payload));
+    result(sum.view);
+    return Status::Ok();
+  });
+}
+
+Status Operations::Increment(uint64_t id, const Key& key, const ValueView& by, ValueVisitor result) {
+  ContainerState* state;
+  PONGO_TRY(State(id, true, &state));
+  return IncrementStep(id, KeyStep(key), by, result);
+}
+
+Status Operations::Matches(const Place& place, const Input* expected, bool* same) {
+  *same = place.present == (expected != nullptr);
+  if (!place.present || expected == nullptr) return Status::Ok();
+  const Node& leaf = place.path.nodes[place.path.depth - 1];
+  ValueView stored;
+  PONGO_TRY(DecodeWord(txn_->mapping(), leaf, leaf.word(place.path.index[place.path.depth - 1]), &stored));
+  if (expected->wire == nullptr) {
+    *same = SameValue(stored, expected->view);
+    return Status::Ok();
+  }
+  return SameAsWire(ReadView(txn_->mapping(), txn_), stored, expected->wire, expected->wire_size, same);
+}
+
+Status Operations::CompareAndSetStep(uint64_t id, const PathStep& step, const Input* expected, const Input* next, bool* swapped) {
+  Place place;
+  PONGO_TRY(Locate(id, step, &place));
+  PONGO_TRY(Matches(place, expected, swapped));
+  if (!*swapped) return Status::Ok();
+  if (next == nullptr) return place.present ? Guard([&] { return Remove(&place); }) : Status::Ok();
+  if (!place.keyed && !place.present) return ListSet(id, static_cast<uint64_t>(step.index), *next);
+  return Guard([&]() -> Status {
+    Payload payload;
+    PONGO_TRY(builder_->Build(*next, &payload));
+    return Write(&place, &step.key, payload);
+  });
+}
+
+Status Operations::CompareAndSet(uint64_t id, const Key& key, const Input* expected, const Input* next, bool* swapped) {
+  ContainerState* state;
+  PONGO_TRY(State(id, true, &state));
+  return CompareAndSetStep(id, KeyStep(key), expected, next, swapped);
+}
+
+Status Operations::ResolvePath(uint64_t id, const PathStep* steps, size_t count, uint64_t* container, const PathStep** last) {
+  if (count == 0) return Status(Code::kARG, "the path is empty");
+  for (size_t i = 0; i + 1 < count; i++) {
+    Place place;
+    bool keyed;
+    PONGO_TRY(KindOf(id, &keyed));
+    if (!keyed && !steps[i].is_index) return kNoIntermediate;
+    PONGO_TRY(Locate(id, steps[i], &place));
+    if (!place.present) return kNoIntermediate;
+    const Word word = place.path.leaf().word(place.path.leaf_index());
+    if (!IsContainer(word)) return kNoIntermediate;
+    id = ContainerId(word);
+  }
+  *container = id;
+  *last = &steps[count - 1];
+  return Status::Ok();
+}
+
+Status Operations::Create(Kind kind, const uint8_t* wire, size_t size, uint64_t* id) {
+  return Guard([&] { return builder_->BuildContainer(kind, wire, size, id); });
+}
+
+// Drops the whole tree and what its values hold. O(n).
+Status Operations::ReleaseContent(ContainerState* state, bool keyed) {
+  const Ref root = state->now.tree();
+  if (root == kNullRef) return Status::Ok();
+  TreeWriter tree(txn_->mapping(), txn_->writes(), keyed);
+  std::vector<Word> words;
+  PONGO_TRY(tree.Walk(
+      root, [](Ref) { return Status::Ok(); },
+      [&](const Node& node) {
+        for (uint32_t i = 0; node.leaf() && i < node.count(); i++)
+          if (IsBlock(node.word(i)) || IsContainer(node.word(i))) words.push_back(node.word(i));
+        return Status::Ok();
+      }));
+  PONGO_TRY(tree.DropAll(root));
+  for (const Word word : words) PONGO_TRY(ReleaseWord(txn_, word));
+  return Status::Ok();
+}
+
+Status Operations::Clear(uint64_t id) {
+  bool keyed;
+  PONGO_TRY(KindOf(id, &keyed));
+  ContainerState* state;
+  PONGO_TRY(txn_->Read(id, &state));
+  if (state->now.size == 0) return Status::Ok();
+  return Guard([&]() -> Status {
+    PONGO_TRY(ReleaseContent(state, keyed));
+    Root(state, kNullRef, -static_cast<int64_t>(state->now.size));
+    return Status::Ok();
+  });
+}
+
+Status Operations::Replace(uint64_t id, const uint8_t* wire, size_t size) {
+  bool keyed;
+  PONGO_TRY(KindOf(id, &keyed));
+  ContainerState* state;
+  PONGO_TRY(txn_->Read(id, &state));
+  return Guard([&]() -> Status {
+    // The new content first: it may hold containers that the old one holds.
+    Ref root;
+    uint64_t count;
+    PONGO_TRY(builder_->BuildTree(keyed, wire, size, id, &root, &count));
+    PONGO_TRY(ReleaseContent(state, keyed));
+    Root(state, root, static_cast<int64_t>(count) - static_cast<int64_t>(state->now.size));
+    return Status::Ok();
+  });
+}
+
+Status Operations::InsertAt(ContainerState* state, uint64_t position, Payload payload) {
+  if (state->now.size >= kListLengthMax) return Status(Code::kINDEX, "a List holds at most 4294967295 elements");
+  Place place;
+  place.state = state;
+  place.keyed = false;
+  if (state->now.tree() != kNullRef)
+    PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), false).SeekAt(state->now.tree(), position, &place.path));
+  return Write(&place, nullptr, payload);
+}
+
+Status Operations::ListSet(uint64_t id, uint64_t index, const Input& value) {
+  ContainerState* state;
+  PONGO_TRY(State(id, false, &state));
+  if (index >= kListLengthMax) return kNotIndex;
+  return Guard([&]() -> Status {
+    Payload payload;
+    PONGO_TRY(builder_->Build(value, &payload));
+    if (index < state->now.size) {
+      Place place;
+      PathStep step;
+      step.index = static_cast<int64_t>(index);
+      step.is_index = true;
+      PONGO_TRY(Locate(id, step, &place));
+      return Write(&place, nullptr, payload);
+    }
+    while (state->now.size < index) PONGO_TRY(InsertAt(state, state->now.size, Payload{}));  // no holes: nulls
+    return InsertAt(state, index, payload);
+  });
+}
+
+Status Operations::ListPush(uint64_t id, const Input& value, uint64_t* length) {
+  ContainerState* state;
+  PONGO_TRY(State(id, false, &state));
+  return Guard([&]() -> Status {
+    Payload payload;
+    PONGO_TRY(builder_->Build(value, &payload));
+    PONGO_TRY(InsertAt(state, state->now.size, payload));
+    *length = state->now.size;
+    return Status::Ok();
+  });
+}
+
+Status Operations::ListSplice(uint64_t id, uint64_t start, uint64_t delete_count, const uint8_t* wire, size_t size,
+                              uint64_t* length) {
+  ContainerState* state;
+  PONGO_TRY(State(id, false, &state));
+  const uint64_t at = start > state->now.size ? state->now.size : start;
+  WireReader reader(wire, size);
+  WireItem head;
+  if (wire != nullptr) {
+    PONGO_TRY(reader.Next(&head));
+    if (head.type != WireType::kList) return Status(Code::kTYPE, "a List takes elements");
+  }
+  return Guard([&]() -> Status {
+    for (uint64_t i = 0; i < delete_count && at < state->now.size; i++) {
+      Place place;
+      place.state = state;
+      place.keyed = false;
+      place.present = true;
+      PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), false).SeekAt(state->now.tree(), at, &place.path));
+      PONGO_TRY(Remove(&place));
+    }
+    if (wire != nullptr && state->now.size == 0) {
+      Ref root;
+      uint64_t count;
+      PONGO_TRY(builder_->BuildTree(false, wire, size, id, &root, &count));
+      Root(state, root, static_cast<int64_t>(count));
+    } else {
+      for (uint32_t i = 0; wire != nullptr && i < head.count; i++) {
+        Input value;
+        value.wire = reader.here();
+        const size_t from = reader.position();
+        PONGO_TRY(reader.Skip());
+        value.wire_size = reader.position() - from;
+        Payload payload;
+        PONGO_TRY(builder_->Build(value, &payload));
+        PONGO_TRY(InsertAt(state, at + i, payload));
+      }
+    }
+    *length = state->now.size;
+    return Status::Ok();
+  });
+}
+
+Status Operations::ListTake(uint64_t id, bool first, ValueVisitor found) {
+  ContainerState* state;
+  PONGO_TRY(State(id, false, &state));
+  if (state->now.size == 0) return Status::Ok();
+  PathStep step;
+  step.is_index = true;
+  step.index = first ? 0 : static_cast<int64_t>(state->now.size - 1);
+  Place place;
+  PONGO_TRY(Locate(id, step, &place));
+  ValueView value;
+  const Node leaf = place.path.leaf();
+  PONGO_TRY(DecodeWord(txn_->mapping(), leaf, leaf.word(place.path.leaf_index()), &value));
+  found(value);
+  return Guard([&] { return Remove(&place); });
+}
+
+}  // namespace pongo

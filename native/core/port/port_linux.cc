@@ -1,0 +1,271 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "port/port.h"
+
+namespace pongo::port {
+namespace {
+
+Status FromErrno(const char* text) {
+  const int error = errno;
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return Status(Code::kNOSPACE, "the file system has no room left for the database to grow", error);
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return Status(Code::kREADONLY, "permission denied", error);
+    default:
+      return Status(Code::kIO, text, error);
+  }
+}
+
+template <class F>
+auto RetryInterrupted(F&& call) {
+  decltype(call()) result;
+  do {
+    result = call();
+  } while (result == -1 && errno == EINTR);
+  return result;
+}
+
+Status ByteLock(const File& file, uint64_t byte, short type, bool wait) {
+  struct flock lock;
+  memset(&lock, 0, sizeof lock);
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = static_cast<off_t>(byte);
+  lock.l_len = 1;
+  if (RetryInterrupted([&] { return fcntl(file.fd(), wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock); }) == 0)
+    return Status::Ok();
+  if (errno == EAGAIN || errno == EACCES) return Status(Code::kLOCKED, "another process holds the file");
+  return FromErrno("the file cannot be locked");
+}
+
+}  // namespace
+
+File& File::operator=(File&& other) noexcept {
+  if (this != &other) {
+    Close();
+    fd_ = other.fd_;
+    other.fd_ = -1;
+  }
+  return *this;
+}
+
+void File::Close() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+Status OpenFile(const std::string& path, OpenMode mode, uint32_t permissions, File* file, bool* created) {
+  *created = false;
+  const int access = mode == OpenMode::kReadOnly ? O_RDONLY : O_RDWR;
+  int fd = RetryInterrupted([&] { return ::open(path.c_str(), access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); });
+  if (fd < 0 && errno == ENOENT && mode == OpenMode::kCreate) {
+    fd = RetryInterrupted([&] {
+      return ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, permissions & 07777);
+    });
+    if (fd >= 0) {
+      *created = true;
+    } else if (errno == EEXIST) {  // another process made it in between
+      fd = RetryInterrupted([&] { return ::open(path.c_str(), access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); });
+    }
+  }
+  if (fd < 0) {
+    if (errno == ENOENT) return Status(Code::kIO, "no such file or directory", ENOENT);
+    if (errno == EISDIR) return Status(Code::kARG, "the path is a directory, not a file", EISDIR);
+    if (errno == EACCES || errno == EPERM) return Status(Code::kREADONLY, "permission denied", errno);
+    if (errno == EROFS) return Status(Code::kREADONLY, "the file system is read-only", errno);
+    return FromErrno("the file cannot be opened");
+  }
+  *file = File(fd);
+  struct stat info;
+  if (fstat(fd, &info) != 0) return FromErrno("the file cannot be examined");
+  if (S_ISDIR(info.st_mode)) return Status(Code::kARG, "the path is a directory, not a file", EISDIR);
+  if (!S_ISREG(info.st_mode)) return Status(Code::kARG, "the path is not a regular file");
+  if (*created && fchmod(fd, permissions & 07777) != 0) return FromErrno("the permissions cannot be set");
+  return Status::Ok();
+}
+
+Status Reopen(const File& file, bool writable, File* again) {
+  const std::string path = "/proc/self/fd/" + std::to_string(file.fd());
+  const int fd = RetryInterrupted([&] { return ::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC); });
+  if (fd < 0) return FromErrno("the file cannot be opened once more");
+  *again = File(fd);
+  return Status::Ok();
+}
+
+Status GetFileId(const File& file, FileId* id) {
+  struct stat info;
+  if (fstat(file.fd(), &info) != 0) return FromErrno("the file cannot be examined");
+  id->device = info.st_dev;
+  id->inode = info.st_ino;
+  return Status::Ok();
+}
+
+Status GetSize(const File& file, uint64_t* size) {
+  struct stat info;
+  if (fstat(file.fd(), &info) != 0) return FromErrno("the file cannot be examined");
+  *size = static_cast<uint64_t>(info.st_size);
+  return Status::Ok();
+}
+
+Status Allocate(const File& file, uint64_t offset, uint64_t size) {
+  // fallocate, not posix_fallocate: the latter writes zeros over live data where the file system lacks the call.
+  if (RetryInterrupted([&] {
+        return ::fallocate(file.fd(), 0, static_cast<off_t>(offset), static_cast<off_t>(size));
+      }) == 0)
+    return Status::Ok();
+  if (errno == EOPNOTSUPP || errno == ENOSYS)
+    return Status(Code::kIO, "the file system cannot reserve space (fallocate), which the database needs", errno);
+  return FromErrno("the file cannot be extended");
+}
+
+Status Truncate(const File& file, uint64_t size) {
+  if (RetryInterrupted([&] { return ::ftruncate(file.fd(), static_cast<off_t>(size)); }) == 0) return Status::Ok();
+  return FromErrno("the file cannot be cut");
+}
+
+Status WriteAt(const File& file, uint64_t offset, const void* data, size_t size) {
+  const auto* bytes = static_cast<const uint8_t*>(data);
+  while (size > 0) {
+    const ssize_t n = RetryInterrupted([&] { return ::pwrite(file.fd(), bytes, size, static_cast<off_t>(offset)); });
+    if (n < 0) return FromErrno("the file cannot be written");
+    bytes += n;
+    offset += static_cast<uint64_t>(n);
+    size -= static_cast<size_t>(n);
+  }
+  return Status::Ok();
+}
+
+Status ReadAt(const File& file, uint64_t offset, void* data, size_t size) {
+  auto* bytes = static_cast<uint8_t*>(data);
+  while (size > 0) {
+    const ssize_t n = RetryInterrupted([&] { return ::pread(file.fd(), bytes, size, static_cast<off_t>(offset)); });
+    if (n < 0) return FromErrno("the file cannot be read");
+    if (n == 0) return Status(Code::kCORRUPT, "the file is shorter than it must be");
+    bytes += n;
+    offset += static_cast<uint64_t>(n);
+    size -= static_cast<size_t>(n);
+  }
+  return Status::Ok();
+}
+
+Status SyncData(const File& file) {
+  if (RetryInterrupted([&] { return ::fdatasync(file.fd()); }) == 0) return Status::Ok();
+  return FromErrno("the file cannot be synchronised with the device");
+}
+
+Status SyncDirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  const int fd = RetryInterrupted([&] { return ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  if (fd < 0) return FromErrno("the directory cannot be opened");
+  const File file(fd);
+  if (RetryInterrupted([&] { return ::fsync(fd); }) == 0 || errno == EINVAL) return Status::Ok();
+  return FromErrno("the directory cannot be synchronised with the device");
+}
+
+bool IsNetworkFileSystem(const File& file) {
+  struct statfs info;
+  if (fstatfs(file.fd(), &info) != 0) return false;
+  switch (static_cast<uint32_t>(info.f_type)) {
+    case NFS_SUPER_MAGIC:
+    case SMB_SUPER_MAGIC:
+    case 0xff534d42u:  // CIFS
+    case 0xfe534d42u:  // SMB2
+    case CEPH_SUPER_MAGIC:
+    case AFS_SUPER_MAGIC:
+    case V9FS_MAGIC:
+      return true;
+    default:
+      return false;
+  }
+}
+
+uint8_t* ReserveAddresses(size_t size) {
+  void* base = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) return nullptr;
+  ::madvise(base, size, MADV_DONTFORK);
+  return static_cast<uint8_t*>(base);
+}
+
+void ReleaseAddresses(uint8_t* base, size_t size) {
+  if (base != nullptr) ::munmap(base, size);
+}
+
+Status MapFile(const File& file, uint64_t offset, size_t size, bool writable, uint8_t* at) {
+  const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  void* mapped = ::mmap(at, size, protection, MAP_SHARED | MAP_FIXED, file.fd(), static_cast<off_t>(offset));
+  if (mapped == MAP_FAILED) return FromErrno("the file cannot be mapped into memory");
+  ::madvise(mapped, size, MADV_DONTFORK);
+  return Status::Ok();
+}
+
+Status TryLockByte(const File& file, uint64_t byte, LockKind kind) {
+  return ByteLock(file, byte, kind == LockKind::kShared ? F_RDLCK : F_WRLCK, false);
+}
+Status LockByte(const File& file, uint64_t byte, LockKind kind) {
+  return ByteLock(file, byte, kind == LockKind::kShared ? F_RDLCK : F_WRLCK, true);
+}
+Status UnlockByte(const File& file, uint64_t byte) { return ByteLock(file, byte, F_UNLCK, false); }
+
+Status BootId(uint8_t id[16]) {
+  const int fd = RetryInterrupted([] { return ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC); });
+  if (fd < 0) return FromErrno("the boot id cannot be read");
+  const File file(fd);
+  char text[40] = {};
+  if (RetryInterrupted([&] { return ::read(fd, text, 36); }) != 36) return FromErrno("the boot id cannot be read");
+  int n = 0;
+  for (const char* p = text; *p != 0 && n < 32; p++) {
+    if (*p == '-') continue;
+    const char digit[2] = {*p, 0};
+    const auto nibble = static_cast<uint8_t>(strtoul(digit, nullptr, 16));
+    id[n / 2] = static_cast<uint8_t>(n % 2 == 0 ? nibble << 4 : id[n / 2] | nibble);
+    n++;
+  }
+  return Status::Ok();
+}
+
+uint64_t Nanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000000u + static_cast<uint64_t>(now.tv_nsec);
+}
+
+int64_t WallClockMicroseconds() {
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_nsec / 1000;
+}
+
+Status RandomBytes(void* bytes, size_t size) {
+  auto* at = static_cast<uint8_t*>(bytes);
+  while (size > 0) {
+    const ssize_t n = RetryInterrupted([&] { return ::getrandom(at, size, 0); });
+    if (n < 0) return FromErrno("no random bytes");
+    at += n;
+    size -= static_cast<size_t>(n);
+  }
+  return Status::Ok();
+}
+
+int ProcessId() { return ::getpid(); }
+
+void SleepNanoseconds(uint64_t nanoseconds) {
+  timespec time{static_cast<time_t>(nanoseconds / 1000000000u), static_cast<long>(nanoseconds % 1000000000u)};
+  ::nanosleep(&time, nullptr);
+}
+
+}  // namespace pongo::port

@@ -1,0 +1,257 @@
+#include "store/allocator.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "util/bits.h"
+#include "util/check.h"
+
+namespace pongo {
+
+// As many blocks as fit in 16 KiB, at most half a magazine.
+uint32_t Allocator::BatchFor(uint32_t size_class) {
+  return std::clamp<uint32_t>((16u << 10) / kClassSizes[size_class], 1, kMagazineSize / 2);
+}
+
+Status Allocator::Allocate(uint64_t size, uint64_t birth, Ref* ref) {
+  const uint32_t size_class = ClassForSize(size);
+  if (size_class == kSpanClass) return AllocateSpan(size, birth, ref);
+  Magazine& magazine = slot_->area()->magazines[size_class];
+  if (magazine.count == 0) [[unlikely]] PONGO_TRY(Refill(size_class));
+  *ref = magazine.items[--magazine.count];
+  PONGO_ASSERT(mapping_->block_state(*ref)->load(std::memory_order_relaxed) == CachedState(slot_->index()));
+  // A crash from here until the commit leaves an unreachable LIVE block for the sweep.
+  mapping_->block_state(*ref)->store(LiveState(birth), std::memory_order_release);
+  return Status::Ok();
+}
+
+bool Allocator::TakeFromSlab(uint64_t slab, uint32_t size_class) {
+  const uint64_t wanted_state = MakeSlabState(SlabUse::kSmall, size_class);
+  if (mapping_->slab_state(slab)->load(std::memory_order_acquire) != wanted_state) return false;
+  Magazine& magazine = slot_->area()->magazines[size_class];
+  const uint64_t granules = kClassSizes[size_class] / kGranule;
+  const uint64_t base = slab * kGranulesPerSlab + sizeof(SlabHeader) / kGranule;
+  const uint32_t blocks = BlocksPerSlab(size_class);
+  const uint32_t batch = BatchFor(size_class);
+  uint32_t taken = 0;
+  uint32_t i = 0;
+  for (; i < blocks && taken < batch; i++) {
+    const uint64_t granule = base + i * granules;
+    Atomic64* state = mapping_->granule_state(granule);
+    uint64_t expected = 0;
+    if (state->load(std::memory_order_relaxed) != 0) continue;
+    // acquire: what its last owner read of it is over.
+    if (!state->compare_exchange_strong(expected, CachedState(slot_->index()), std::memory_order_acq_rel)) continue;
+    magazine.items[magazine.count] = granule | (static_cast<uint64_t>(size_class) << 34);
+    magazine.count++;
+    taken++;
+  }
+  if (mapping_->slab_state(slab)->load(std::memory_order_acquire) != wanted_state) [[unlikely]] {
+    // The slab was empty and got another use while we searched: what we took are no blocks.
+    for (; taken > 0; taken--) {
+      uint64_t mine = CachedState(slot_->index());
+      mapping_->block_state(magazine.items[--magazine.count])->compare_exchange_strong(mine, 0, std::memory_order_acq_rel);
+    }
+    return false;
+  }
+  if (i < blocks) slabs_.NoteFreeBlocks(slab);  // not searched to the end
+  return taken > 0;
+}
+
+Status Allocator::Refill(uint32_t size_class) {
+  SlotArea* area = slot_->area();
+  for (int attempt = 0; attempt < 1000; attempt++) {
+    uint64_t& hint = last_slab_[size_class];
+    // Threads start at different places, so that they seldom meet in one slab.
+    const uint64_t start = hint != 0 ? hint : slot_->index() * 7;
+    const uint64_t slab = slabs_.TakeSlabWithFreeBlocks(size_class, start);
+    if (slab != kNoSlab) {
+      area->holding = slab + 1;  // a crash now: the adopter sets the bit that we have taken
+      const bool found = TakeFromSlab(slab, size_class);
+      area->holding = 0;
+      hint = slab;
+      if (found) return Status::Ok();
+      continue;
+    }
+    if (Drain(8) > 0) continue;  // blocks that a pin has let go since
+    Result<uint64_t> fresh = ClaimOrGrow(1);
+    if (!fresh.ok()) {
+      if (Drain(~uint64_t{0}) > 0) continue;
+      return fresh.status();
+    }
+    slabs_.AssignSmall(fresh.value(), size_class);
+    hint = fresh.value();
+    if (TakeFromSlab(fresh.value(), size_class)) return Status::Ok();
+  }
+  return Status(Code::kFULL, "no free block could be found");
+}
+
+Result<uint64_t> Allocator::ClaimOrGrow(uint64_t slab_count) {
+  for (int attempt = 0;; attempt++) {
+    const uint64_t seen = mapping_->header()->length.load(std::memory_order_acquire);
+    PONGO_TRY(mapping_->MapTo(seen));
+    const uint64_t slab = slabs_.ClaimSlabs(slab_count, slot_->index());
+    if (slab != kNoSlab) return slab;
+    if (attempt == 0) {
+      // Before the file grows: what died with its thread, and slabs that have become empty.
+      const bool reaped = ReapDeadSlots(slot_) > 0;
+      const bool harvested = slabs_.HarvestEmptySlabs(slot_->index(), 64) > 0;
+      if (reaped || harvested) continue;
+    }
+    const Status grown = mapping_->Grow(seen, slab_count * kSlabSize, mapping_->header()->chunk_size);
+    if (!grown.ok()) return grown;
+    if (attempt > 100) return Status(Code::kFULL, "no room was left after the file had grown");
+  }
+}
+
+Status Allocator::AllocateSpan(uint64_t size, uint64_t birth, Ref* ref) {
+  const uint64_t count = (size + sizeof(SlabHeader) + kSlabSize - 1) / kSlabSize;
+  Result<uint64_t> slab = ClaimOrGrow(count);
+  if (!slab.ok()) return slab.status();
+  *ref = MakeRef(slab.value() * kSlabSize + sizeof(SlabHeader), kSpanClass);
+  // The block belongs to the slot before the slabs become a span, so that a crash in between is adopted.
+  mapping_->block_state(*ref)->store(CachedState(slot_->index()), std::memory_order_release);
+  slabs_.AssignSpan(slab.value(), count);
+  mapping_->block_state(*ref)->store(LiveState(birth), std::memory_order_release);
+  return Status::Ok();
+}
+
+// Takes in a block that is CACHED by this slot.
+void Allocator::Reuse(Ref ref) {
+  if (RefClass(ref) == kSpanClass) {
+    slabs_.FreeSpan(RefGranule(ref) / kGranulesPerSlab);
+    return;
+  }
+  Magazine& magazine = slot_->area()->magazines[RefClass(ref)];
+  if (magazine.count == kMagazineSize) {
+    // The older half goes to everybody; the younger is warm.
+    constexpr uint32_t kHalf = kMagazineSize / 2;
+    for (uint32_t i = 0; i < kHalf; i++) {
+      mapping_->block_state(magazine.items[i])->store(0, std::memory_order_release);
+      slabs_.NoteFreeBlock(magazine.items[i]);
+    }
+    std::memmove(magazine.items, magazine.items + kHalf, kHalf * sizeof(Ref));
+    magazine.count = kHalf;
+  }
+  magazine.items[magazine.count] = ref;
+  magazine.count++;
+}
+
+void Allocator::Discard(Ref ref) {
+  mapping_->block_state(ref)->store(CachedState(slot_->index()), std::memory_order_release);
+  Reuse(ref);
+}
+
+void Allocator::Retire(Ref ref, uint64_t retire) {
+  SlotArea* area = slot_->area();
+  if (area->retired_count == kRetiredMax) SpillRetired(0);
+  Atomic64* word = mapping_->block_state(ref);
+  uint64_t state = word->load(std::memory_order_acquire);
+  if (BlockUseOf(state) != BlockUse::kLive) return;
+  const uint64_t retired = RetiredState(LiveBirth(state), retire);
+  // Listed first, retired second: a crash in between leaves a LIVE orphan, never a RETIRED block that nobody looks for.
+  area->retired[area->retired_count] = {ref, retired};
+  area->retired_count++;
+  // The CAS decides between this committer and a sweep that found the block unreachable.
+  if (!word->compare_exchange_strong(state, retired, std::memory_order_acq_rel)) area->retired_count--;
+}
+
+// Leaves the first `keep` private entries; the others are found through the shared map from now on.
+void Allocator::SpillRetired(uint32_t keep) {
+  SlotArea* area = slot_->area();
+  for (uint32_t i = keep; i < area->retired_count; i++) slabs_.NoteRetired(area->retired[i].ref);
+  area->retired_count = std::min(area->retired_count, keep);
+}
+
+void Allocator::Reclaim() {
+  SlotArea* area = slot_->area();
+  horizon_.Scan(*mapping_);
+  uint32_t kept = 0;
+  const uint32_t count = area->retired_count;
+  for (uint32_t i = 0; i < count; i++) {
+    const RetiredEntry entry = area->retired[i];
+    uint64_t state = entry.state;
+    if (!horizon_.Reusable(state)) {
+      area->retired[kept++] = entry;
+      continue;
+    }
+    // Fails when somebody drained it through the shared map; it is theirs then.
+    if (mapping_->block_state(entry.ref)->compare_exchange_strong(state, CachedState(slot_->index()), std::memory_order_acq_rel))
+      Reuse(entry.ref);
+  }
+  area->retired_count = kept;
+  if (kept > kRetiredMax / 2) SpillRetired(0);
+  // Retired blocks in the shared map wait for a pin or a slow thread: look again when a pin has gone, else now and then.
+  rounds_++;
+  const uint64_t epoch = mapping_->header()->pin_epoch.load(std::memory_order_acquire);
+  if (epoch != drained_epoch_ || rounds_ % 64 == 0) {
+    const uint64_t before = drain_cursor_;
+    Drain(4);
+    if (drain_cursor_ <= before) drained_epoch_ = epoch;  // the cursor has wrapped: all were looked at
+  }
+}
+
+uint64_t Allocator::Drain(uint64_t slab_limit) {
+  if (!slabs_.AnyRetired()) {
+    drain_cursor_ = 0;
+    return 0;
+  }
+  horizon_.Scan(*mapping_);
+  const uint64_t slab_count = slabs_.SlabCount();
+  uint64_t freed = 0;
+  uint64_t first = kNoSlab;
+  for (uint64_t n = 0; n < std::min(slab_limit, slab_count); n++) {
+    const uint64_t slab = slabs_.TakeSlabWithRetired(drain_cursor_);
+    if (slab == kNoSlab || slab == first) {
+      if (slab == first && slab != kNoSlab) slabs_.NoteRetiredSlab(slab);
+      break;
+    }
+    if (first == kNoSlab) first = slab;
+    drain_cursor_ = (slab + 1) % slab_count;
+    const uint64_t use = mapping_->slab_state(slab)->load(std::memory_order_acquire);
+    const uint64_t base = slab * kGranulesPerSlab + sizeof(SlabHeader) / kGranule;
+    bool remains = false;
+    uint64_t freed_here = 0;
+    if (SlabUseOf(use) == SlabUse::kSpan) {
+      Atomic64* word = mapping_->granule_state(base);
+      uint64_t state = word->load(std::memory_order_acquire);
+      if (BlockUseOf(state) == BlockUse::kRetired) {
+        remains = !horizon_.Reusable(state);
+        if (!remains && word->compare_exchange_strong(state, CachedState(slot_->index()), std::memory_order_acq_rel)) {
+          slabs_.FreeSpan(slab);
+          freed++;
+        }
+      }
+    } else if (SlabUseOf(use) == SlabUse::kSmall && SlabDetail(use) < kClassCount) {
+      const uint32_t size_class = static_cast<uint32_t>(SlabDetail(use));
+      const uint64_t granules = kClassSizes[size_class] / kGranule;
+      for (uint32_t i = 0; i < BlocksPerSlab(size_class); i++) {
+        Atomic64* word = mapping_->granule_state(base + i * granules);
+        uint64_t state = word->load(std::memory_order_acquire);
+        if (BlockUseOf(state) != BlockUse::kRetired) continue;
+        if (!horizon_.Reusable(state)) {
+          remains = true;
+        } else if (word->compare_exchange_strong(state, 0, std::memory_order_acq_rel)) {
+          freed_here++;
+        }
+      }
+      if (freed_here > 0) slabs_.NoteFreeBlocks(slab);
+    }
+    if (remains) slabs_.NoteRetiredSlab(slab);
+    freed += freed_here;
+  }
+  return freed;
+}
+
+void Allocator::Flush() {
+  SpillRetired(0);
+  for (Magazine& magazine : slot_->area()->magazines) {
+    while (magazine.count > 0) {
+      const Ref ref = magazine.items[--magazine.count];
+      mapping_->block_state(ref)->store(0, std::memory_order_release);
+      slabs_.NoteFreeBlock(ref);
+    }
+  }
+}
+
+}  // namespace pongo

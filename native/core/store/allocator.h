@@ -1,0 +1,64 @@
+// Blocks of the data file: allocation, retirement, reclamation, for one thread.
+//
+// Conservation law: every block is in exactly one state, FREE, CACHED(slot), LIVE(birth) or RETIRED(birth, retire), held in
+// one word of the control file and changed by CAS or by its only owner. Reachable from the live root, a pin or the durable
+// root means LIVE, or RETIRED and protected.
+// Not thread-safe: one per ThreadSlot. A killed owner loses nothing for good: its magazine, its retired list and the slabs
+// it had claimed are adopted; blocks it had made LIVE without committing are found by the sweep.
+#ifndef PONGO_STORE_ALLOCATOR_H_
+#define PONGO_STORE_ALLOCATOR_H_
+
+#include <cstdint>
+
+#include "store/horizon.h"
+#include "store/mapping.h"
+#include "store/slab_map.h"
+#include "store/thread_slot.h"
+#include "util/status.h"
+
+namespace pongo {
+
+class Allocator {
+ public:
+  Allocator(Mapping* mapping, ThreadSlot* slot) : mapping_(mapping), slot_(slot), slabs_(mapping) {}
+  Allocator(const Allocator&) = delete;
+  Allocator& operator=(const Allocator&) = delete;
+
+  // A block of at least `size` bytes in state LIVE(birth). O(1) from the magazine. FULL, NOSPACE.
+  Status Allocate(uint64_t size, uint64_t birth, Ref* ref);
+  // Takes back a block that no version ever contained.
+  void Discard(Ref ref);
+  // Marks a block that version `retire` no longer contains. Does nothing when somebody else has retired it.
+  void Retire(Ref ref, uint64_t retire);
+  // Gives a span of the thread's retired blocks back for reuse; call outside an announcement. O(retired + slots).
+  void Reclaim();
+  // Looks through shared retired blocks of up to `slab_limit` slabs. Returns the blocks freed.
+  uint64_t Drain(uint64_t slab_limit);
+  // Moves private retired blocks and cached blocks to the shared maps.
+  void Flush();
+  bool WantsReclaim() const { return slot_->area()->retired_count >= kRetiredMax - 16; }
+
+  SlabMap& slabs() { return slabs_; }
+
+ private:
+  Status Refill(uint32_t size_class);
+  bool TakeFromSlab(uint64_t slab, uint32_t size_class);
+  Status AllocateSpan(uint64_t size, uint64_t birth, Ref* ref);
+  Result<uint64_t> ClaimOrGrow(uint64_t slab_count);
+  void Reuse(Ref ref);
+  void SpillRetired(uint32_t keep);
+  static uint32_t BatchFor(uint32_t size_class);
+
+  Mapping* mapping_;
+  ThreadSlot* slot_;
+  SlabMap slabs_;
+  Horizon horizon_;
+  uint64_t last_slab_[kClassCount] = {};
+  uint64_t drain_cursor_ = 0;
+  uint64_t drained_epoch_ = ~uint64_t{0};
+  uint32_t rounds_ = 0;
+};
+
+}  // namespace pongo
+
+#endif  // PONGO_STORE_ALLOCATOR_H_

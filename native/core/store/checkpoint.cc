@@ -1,0 +1,113 @@
+#include "store/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "util/bits.h"
+
+namespace pongo {
+namespace {
+
+constexpr auto kOrder = std::memory_order_seq_cst;
+
+Status ReadRootRecord(Mapping* mapping, uint64_t root_word, RootRecord* record) {
+  uint64_t size;
+  const uint8_t* bytes = mapping->Block(MakeRef(RootWordOffset(root_word), 0), &size);
+  if (bytes == nullptr) return Status(Code::kCORRUPT, "the root points outside the file");
+  *record = Load<RootRecord>(bytes);
+  return Status::Ok();
+}
+
+// The work under the checkpoint lock.
+Status CheckpointLocked(ThreadSlot* slot, uint64_t version, bool clean, bool* wrote) {
+  Mapping* mapping = slot->mapping();
+  ControlHeader* header = mapping->header();
+  const port::File& file = mapping->data_file();
+  if (header->sync_failed.load(kOrder) != 0)
+    return Status(Code::kIO, "an earlier fdatasync failed: nothing written since can be trusted to be durable; back up the data");
+  if (!clean && header->durable_pin.load(kOrder) >= version) return Status::Ok();
+
+  const uint64_t left_over = header->checkpoint_pin.load(kOrder);
+  if (left_over != 0) {
+    // Its owner died between its pin and the end. Sync first: what it wrote may be only in the page cache.
+    PONGO_TRY(port::SyncData(file));
+    Superblock newest;
+    PONGO_TRY(ReadSuperblock(file, &newest));
+    if (newest.version == left_over) {
+      header->durable_sequence.store(newest.sequence, kOrder);
+      header->durable_pin.store(left_over, kOrder);
+    }
+    header->checkpoint_pin.store(0, kOrder);
+    header->pin_epoch.fetch_add(1, std::memory_order_release);
+  }
+
+  const uint64_t root_word = slot->Announce();
+  RootRecord record;
+  const Status read = ReadRootRecord(mapping, root_word, &record);
+  if (!read.ok()) {
+    slot->Clear();
+    return read;
+  }
+  header->checkpoint_pin.store(record.version, kOrder);  // before the slot is cleared
+  slot->Clear();
+
+  Superblock next;
+  std::memset(&next, 0, sizeof next);
+  next.magic = kSuperblockMagic;
+  next.format = kFormatVersion;
+  std::memcpy(next.uuid, header->uuid, sizeof next.uuid);
+  next.sequence = header->durable_sequence.load(kOrder) + 1;
+  next.version = record.version;
+  next.root = MakeRef(RootWordOffset(root_word), 0);
+  next.length = header->length.load(kOrder);
+  next.max_size = mapping->max_size();
+  next.chunk_size = header->chunk_size;
+  next.container_id_next = header->container_id_next.load(kOrder);
+  next.clean = clean ? 1 : 0;
+  next.id_key_size = std::min<uint32_t>(header->id_key_size, kIdKeySizeMax);
+  std::memcpy(next.id_key, header->id_key, next.id_key_size);
+  SealSuperblock(&next);
+
+  Status status = port::SyncData(file);  // every block of the version, and the file length, before its name
+  if (status.ok()) status = port::WriteAt(file, (next.sequence % 2) * kPageSize, &next, sizeof next);
+  if (status.ok()) status = port::SyncData(file);
+  if (!status.ok()) {
+    // Both pins stay: neither root is known to be intact on the device.
+    header->sync_failed.store(1, kOrder);
+    return status;
+  }
+  header->durable_sequence.store(next.sequence, kOrder);
+  header->durable_pin.store(next.version, kOrder);
+  header->checkpoint_pin.store(0, kOrder);
+  header->pin_epoch.fetch_add(1, std::memory_order_release);
+  *wrote = true;
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status ReadSuperblock(const port::File& file, Superblock* newest) {
+  Superblock copies[2];
+  Status status[2];
+  for (uint32_t i = 0; i < 2; i++) {
+    status[i] = port::ReadAt(file, uint64_t{i} * kPageSize, &copies[i], sizeof copies[i]);
+    if (status[i].ok()) status[i] = CheckSuperblock(copies[i]);
+  }
+  if (!status[0].ok() && !status[1].ok()) {
+    // A newer format is the more helpful answer.
+    return status[0].code() == Code::kVERSION ? status[0] : status[1].code() == Code::kVERSION ? status[1] : status[0];
+  }
+  const bool second = !status[0].ok() || (status[1].ok() && copies[1].sequence > copies[0].sequence);
+  *newest = copies[second ? 1 : 0];
+  return Status::Ok();
+}
+
+Status Checkpoint(ThreadSlot* slot, const port::File& lock_file, uint64_t version, bool clean, bool* wrote) {
+  *wrote = false;
+  PONGO_TRY(port::LockByte(lock_file, kCheckpointByte, port::LockKind::kExclusive));
+  const Status status = CheckpointLocked(slot, version, clean, wrote);
+  PONGO_TRY(port::UnlockByte(lock_file, kCheckpointByte));
+  return status;
+}
+
+}  // namespace pongo

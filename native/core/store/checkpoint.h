@@ -1,0 +1,30 @@
+// Making the current version durable, and reading back which one is.
+//
+// Order (engine invariant: no older root may be released before the newer one is proven durable):
+//   pin R as in progress -> file length -> fdatasync -> write one whole superblock into the slot not in use -> fdatasync ->
+//   durable = R -> clear the in-progress pin. Only then are blocks that only the older root needs free.
+// The two pins belong to the file: a checkpointer that finds one in progress finishes the dead one's work first.
+// One at a time, by a lock on a byte of the data file. Any thread of any process; a peer's death at any step leaves pins
+// that protect more than necessary, never less.
+#ifndef PONGO_STORE_CHECKPOINT_H_
+#define PONGO_STORE_CHECKPOINT_H_
+
+#include <cstdint>
+
+#include "format/superblock.h"
+#include "store/mapping.h"
+#include "store/thread_slot.h"
+#include "util/status.h"
+
+namespace pongo {
+
+// The newest valid superblock of the file. CORRUPT, VERSION.
+Status ReadSuperblock(const port::File& file, Superblock* newest);
+
+// Makes at least `version` durable; returns at once when it is. `clean` marks the file as closed in good order.
+// *wrote tells whether a superblock was written.
+Status Checkpoint(ThreadSlot* slot, const port::File& lock_file, uint64_t version, bool clean, bool* wrote);
+
+}  // namespace pongo
+
+#endif  // PONGO_STORE_CHECKPOINT_H_

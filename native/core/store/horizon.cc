@@ -1,0 +1,40 @@
+#include "store/horizon.h"
+
+#include <algorithm>
+
+namespace pongo {
+
+void Horizon::Scan(const Mapping& mapping) {
+  constexpr auto kOrder = std::memory_order_seq_cst;
+  ControlHeader* header = mapping.header();
+  // Read first: a reader that announces after this point reads a version that is at least now_.
+  now_ = header->version.load(kOrder);
+  safe_ = now_;
+  pins_.clear();
+  const uint32_t slots = header->slot_count.load(kOrder);
+  for (uint32_t slot = 0; slot < slots; slot++) {
+    const uint64_t announced = mapping.slot_line(slot)->announced.load(kOrder);
+    if (announced != 0) safe_ = std::min(safe_, announced);
+  }
+  writers_ = safe_;
+  for (uint32_t slot = 0; slot < slots; slot++) {
+    const uint32_t cells = std::min(mapping.slot_line(slot)->pin_count.load(kOrder), kPinCells);
+    for (uint32_t i = 0; i < cells; i++) {
+      PinCell& cell = mapping.slot_area(slot)->pins[i];
+      const uint64_t version = cell.version.load(kOrder);
+      if (version == 0) continue;
+      pins_.push_back(version);
+      if (cell.kind.load(std::memory_order_relaxed) == static_cast<uint32_t>(PinKind::kTransaction))
+        writers_ = std::min(writers_, version);
+    }
+  }
+  // Checkpoint before durable: the version moves from the first cell to the second.
+  for (Atomic64* cell : {&header->checkpoint_pin, &header->durable_pin}) {
+    const uint64_t version = cell->load(kOrder);
+    if (version != 0) pins_.push_back(version);
+  }
+  std::sort(pins_.begin(), pins_.end());
+  pins_.erase(std::unique(pins_.begin(), pins_.end()), pins_.end());
+}
+
+}  // namespace pongo

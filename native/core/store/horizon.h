@@ -1,0 +1,47 @@
+// What may be reclaimed now: the exact rule of docs/design.md, section "Reclamation".
+//
+// A retired block is reusable iff  retire <= safe  and no pinned version p has  birth <= p < retire.
+// `safe` is min(V read before the scan, all announced versions). The order of the scan is part of the rule: slots first,
+// then pins of snapshots and transactions, then the checkpoint in progress, then the durable root. A pin is always set
+// before the slot (or pin) that led to its version is cleared, so a version in use is seen in at least one of the two.
+#ifndef PONGO_STORE_HORIZON_H_
+#define PONGO_STORE_HORIZON_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "store/mapping.h"
+
+namespace pongo {
+
+class Horizon {
+ public:
+  // Scans the process table; all loads are seq_cst. O(slots + pins).
+  void Scan(const Mapping& mapping);
+
+  uint64_t now() const { return now_; }
+  uint64_t safe() const { return safe_; }
+  // The oldest version that a slot or a transaction may still commit from: what a sweep of orphans may touch.
+  uint64_t writers() const { return writers_; }
+  const std::vector<uint64_t>& pins() const { return pins_; }
+
+  // The rule, for a block in state RETIRED.
+  bool Reusable(uint64_t retired_state) const {
+    const uint64_t retire = RetireVersion(retired_state, now_);
+    if (retire > safe_) return false;
+    const uint64_t birth = RetiredBirth(retired_state, retire);
+    for (const uint64_t pin : pins_)
+      if (birth <= pin && pin < retire) return false;
+    return true;
+  }
+
+ private:
+  uint64_t now_ = 0;
+  uint64_t safe_ = 0;
+  uint64_t writers_ = 0;
+  std::vector<uint64_t> pins_;
+};
+
+}  // namespace pongo
+
+#endif  // PONGO_STORE_HORIZON_H_

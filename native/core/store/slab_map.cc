@@ -1,0 +1,253 @@
+#include "store/slab_map.h"
+
+#include <bit>
+#include <cstring>
+
+namespace pongo {
+namespace {
+
+constexpr uint64_t kFirstBlock = sizeof(SlabHeader) / kGranule;  // granules of a slab before its first block
+
+void SetBit(Atomic64* words, uint64_t index) {
+  const uint64_t bit = uint64_t{1} << (index % 64);
+  // A read-modify-write always, even if the bit seems set: a plain load could be overtaken by the store it announces.
+  words[index / 64].fetch_or(bit, std::memory_order_acq_rel);
+}
+
+// Finds and clears one set bit at or after `start`, wrapping once; kNoSlab when all are clear.
+uint64_t ClearOneBit(Atomic64* words, uint64_t word_count, uint64_t start) {
+  for (uint64_t i = 0; i <= word_count; i++) {
+    const uint64_t w = (start / 64 + i) % word_count;
+    uint64_t value = words[w].load(std::memory_order_relaxed);
+    if (i == 0) value &= ~uint64_t{0} << (start % 64);
+    while (value != 0) {
+      const uint64_t bit = value & -value;
+      if ((words[w].fetch_and(~bit, std::memory_order_acq_rel) & bit) != 0)
+        return w * 64 + static_cast<uint64_t>(std::countr_zero(bit));
+      value &= ~bit;  // somebody else took it
+    }
+  }
+  return kNoSlab;
+}
+
+// Takes one bit out of the two-level map: `summary` over regions, `words_of(region)` over the slabs of one.
+template <class WordsOf>
+uint64_t TakeSlab(RegionBits* summary, uint64_t region_count, uint64_t start, WordsOf words_of) {
+  const uint64_t start_region = start / kSlabsPerRegion;
+  const uint64_t word_count = (region_count + 63) / 64;
+  for (uint64_t i = 0; i <= word_count; i++) {
+    const uint64_t w = (start_region / 64 + i) % word_count;
+    uint64_t value = summary->words[w].load(std::memory_order_acquire);
+    if (i == 0) value &= ~uint64_t{0} << (start_region % 64);
+    for (; value != 0; value &= value - 1) {
+      const uint64_t region = w * 64 + static_cast<uint64_t>(std::countr_zero(value));
+      if (region >= region_count) continue;
+      Atomic64* words = words_of(region);
+      const uint64_t first = region == start_region ? start % kSlabsPerRegion : 0;
+      const uint64_t found = ClearOneBit(words, kSlabsPerRegion / 64, first);
+      if (found != kNoSlab) return region * kSlabsPerRegion + found;
+      // The region is empty: clear its summary bit, then look again, for a bit may have been set in between.
+      summary->words[w].fetch_and(~(uint64_t{1} << (region % 64)), std::memory_order_acq_rel);
+      for (uint64_t k = 0; k < kSlabsPerRegion / 64; k++)
+        if (words[k].load(std::memory_order_acquire) != 0) {
+          SetBit(summary->words, region);
+          break;
+        }
+    }
+  }
+  return kNoSlab;
+}
+
+uint64_t RegionCount(uint64_t slabs) { return (slabs + kSlabsPerRegion - 1) / kSlabsPerRegion; }
+
+}  // namespace
+
+bool SlabMap::IsBlock(Ref ref) const {
+  const uint64_t granule = RefGranule(ref);
+  if (granule / kGranulesPerSlab >= SlabCount()) return false;
+  const uint64_t state = mapping_->slab_state(granule / kGranulesPerSlab)->load(std::memory_order_acquire);
+  const uint64_t first = granule % kGranulesPerSlab;
+  if (SlabUseOf(state) == SlabUse::kSpan) return RefClass(ref) == kSpanClass && first == kFirstBlock;
+  if (SlabUseOf(state) != SlabUse::kSmall || SlabDetail(state) != RefClass(ref) || first < kFirstBlock) return false;
+  const uint64_t granules = kClassSizes[RefClass(ref)] / kGranule;
+  return (first - kFirstBlock) % granules == 0 && (first - kFirstBlock) / granules < BlocksPerSlab(RefClass(ref));
+}
+
+void SlabMap::NoteFreeBlocks(uint64_t slab) {
+  const uint64_t state = mapping_->slab_state(slab)->load(std::memory_order_acquire);
+  if (SlabUseOf(state) != SlabUse::kSmall) return;
+  const uint64_t region = slab / kSlabsPerRegion;
+  const uint64_t size_class = SlabDetail(state);
+  SetBit(mapping_->segment(region)->free_blocks[size_class], slab % kSlabsPerRegion);
+  SetBit(mapping_->summaries()->free_blocks[size_class].words, region);
+}
+
+void SlabMap::NoteRetiredSlab(uint64_t slab) {
+  const uint64_t region = slab / kSlabsPerRegion;
+  SetBit(mapping_->segment(region)->retired, slab % kSlabsPerRegion);
+  SetBit(mapping_->summaries()->retired.words, region);
+}
+
+void SlabMap::NoteFreeSlab(uint64_t slab) { SetBit(mapping_->summaries()->free_slabs.words, slab / kSlabsPerRegion); }
+
+uint64_t SlabMap::TakeSlabWithFreeBlocks(uint32_t size_class, uint64_t start) {
+  const uint64_t slabs = SlabCount();
+  return TakeSlab(&mapping_->summaries()->free_blocks[size_class], RegionCount(slabs), start % slabs,
+                  [&](uint64_t region) { return mapping_->segment(region)->free_blocks[size_class]; });
+}
+
+uint64_t SlabMap::TakeSlabWithRetired(uint64_t start) {
+  const uint64_t slabs = SlabCount();
+  return TakeSlab(&mapping_->summaries()->retired, RegionCount(slabs), start % slabs,
+                  [&](uint64_t region) { return mapping_->segment(region)->retired; });
+}
+
+bool SlabMap::AnyRetired() const {
+  const uint64_t words = (RegionCount(SlabCount()) + 63) / 64;
+  for (uint64_t w = 0; w < words; w++)
+    if (mapping_->summaries()->retired.words[w].load(std::memory_order_relaxed) != 0) return true;
+  return false;
+}
+
+uint64_t SlabMap::ClaimSlabs(uint64_t count, uint32_t slot) {
+  const uint64_t slabs = SlabCount();
+  const uint64_t claimed = MakeSlabState(SlabUse::kClaimed, slot);
+  Summaries* summaries = mapping_->summaries();
+  uint64_t run = 0;
+  uint64_t region_free = 0;  // unassigned slabs seen in the current region
+  for (uint64_t slab = 0; slab < slabs; slab++) {
+    const uint64_t region = slab / kSlabsPerRegion;
+    const uint64_t bit = uint64_t{1} << (region % 64);
+    if (slab % kSlabsPerRegion == 0) {
+      region_free = 0;
+      if ((summaries->free_slabs.words[region / 64].load(std::memory_order_acquire) & bit) == 0) {
+        run = 0;
+        slab += kSlabsPerRegion - 1;
+        continue;
+      }
+    }
+    const uint64_t state = mapping_->slab_state(slab)->load(std::memory_order_acquire);
+    if (SlabUseOf(state) == SlabUse::kUnassigned) {
+      run++;
+      region_free++;
+    } else {
+      run = 0;
+    }
+    if (run == count) {
+      const uint64_t first = slab + 1 - count;
+      uint64_t taken = 0;
+      for (; taken < count; taken++) {
+        uint64_t expected = 0;
+        if (!mapping_->slab_state(first + taken)->compare_exchange_strong(expected, claimed, std::memory_order_acq_rel)) break;
+      }
+      if (taken == count) return first;
+      Unassign(first, taken);  // somebody was faster; go on behind the slab that was lost
+      slab = first + taken;
+      run = 0;
+    }
+    const bool region_ends = slab % kSlabsPerRegion == kSlabsPerRegion - 1 && slab + 1 < slabs;
+    if (region_ends && region_free == 0) {
+      // Full: clear the hint, then look again, for a slab may have been given back in between.
+      summaries->free_slabs.words[region / 64].fetch_and(~bit, std::memory_order_acq_rel);
+      for (uint64_t i = region * kSlabsPerRegion; i <= slab; i++)
+        if (mapping_->slab_state(i)->load(std::memory_order_acquire) == 0) {
+          NoteFreeSlab(i);
+          break;
+        }
+    }
+  }
+  return kNoSlab;
+}
+
+void SlabMap::WriteHeader(uint64_t slab, uint32_t size_class, uint64_t span_slabs) {
+  SlabHeader header;
+  std::memset(&header, 0, sizeof header);
+  header.magic = kSlabMagic;
+  header.size_class = static_cast<uint8_t>(size_class);
+  header.span_slabs = static_cast<uint32_t>(span_slabs);
+  std::memcpy(mapping_->data() + slab * kSlabSize, &header, sizeof header);
+}
+
+void SlabMap::AssignSmall(uint64_t slab, uint32_t size_class) {
+  WriteHeader(slab, size_class, 1);
+  // release: the header is complete before anybody takes a block. A crash before leaves a claimed slab for adoption.
+  mapping_->slab_state(slab)->store(MakeSlabState(SlabUse::kSmall, size_class), std::memory_order_release);
+}
+
+void SlabMap::AssignSpan(uint64_t slab, uint64_t count) {
+  WriteHeader(slab, kSpanClass, count);
+  for (uint64_t i = 1; i < count; i++)
+    mapping_->slab_state(slab + i)->store(MakeSlabState(SlabUse::kTail, 0), std::memory_order_release);
+  mapping_->slab_state(slab)->store(MakeSlabState(SlabUse::kSpan, count), std::memory_order_release);
+}
+
+void SlabMap::Unassign(uint64_t slab, uint64_t count) {
+  for (uint64_t i = count; i-- > 0;) {
+    mapping_->slab_state(slab + i)->store(0, std::memory_order_release);
+    NoteFreeSlab(slab + i);
+  }
+}
+
+void SlabMap::FreeSpan(uint64_t slab) {
+  const uint64_t count = SlabDetail(mapping_->slab_state(slab)->load(std::memory_order_acquire));
+  // From the end, so that after a crash the tails that are still ours follow the head without a gap.
+  Unassign(slab + 1, count - 1);
+  mapping_->granule_state(slab * kGranulesPerSlab + kFirstBlock)->store(0, std::memory_order_release);
+  Unassign(slab, 1);
+}
+
+void SlabMap::ReleaseClaims(uint32_t slot) {
+  const uint64_t claimed = MakeSlabState(SlabUse::kClaimed, slot);
+  const uint64_t slabs = SlabCount();
+  for (uint64_t slab = 0; slab < slabs; slab++) {
+    const uint64_t state = mapping_->slab_state(slab)->load(std::memory_order_acquire);
+    if (state == claimed) Unassign(slab, 1);
+    if (SlabUseOf(state) != SlabUse::kSpan) continue;
+    // A span that its owner was freeing, or had not begun to fill: its block is still cached by the dead slot.
+    if (mapping_->granule_state(slab * kGranulesPerSlab + kFirstBlock)->load(std::memory_order_acquire) != CachedState(slot))
+      continue;
+    uint64_t tails = 0;
+    while (slab + 1 + tails < slabs && tails + 1 < SlabDetail(state) &&
+           SlabUseOf(mapping_->slab_state(slab + 1 + tails)->load(std::memory_order_acquire)) == SlabUse::kTail)
+      tails++;
+    Unassign(slab + 1, tails);
+    mapping_->granule_state(slab * kGranulesPerSlab + kFirstBlock)->store(0, std::memory_order_release);
+    Unassign(slab, 1);
+  }
+}
+
+uint64_t SlabMap::HarvestEmptySlabs(uint32_t slot, uint64_t limit) {
+  const uint64_t slabs = SlabCount();
+  uint64_t harvested = 0;
+  for (uint64_t slab = 1; slab < slabs && harvested < limit; slab++) {
+    const uint64_t state = mapping_->slab_state(slab)->load(std::memory_order_acquire);
+    if (SlabUseOf(state) != SlabUse::kSmall) continue;
+    const uint32_t size_class = static_cast<uint32_t>(SlabDetail(state));
+    if (size_class >= kClassCount) continue;
+    const uint64_t granules = kClassSizes[size_class] / kGranule;
+    const uint64_t base = slab * kGranulesPerSlab + kFirstBlock;
+    const uint32_t blocks = BlocksPerSlab(size_class);
+    // Take every block; only the owner of all may give the slab another use.
+    uint32_t taken = 0;
+    for (; taken < blocks; taken++) {
+      uint64_t expected = 0;
+      if (!mapping_->granule_state(base + taken * granules)
+               ->compare_exchange_strong(expected, CachedState(slot), std::memory_order_acq_rel))
+        break;
+    }
+    const bool all = taken == blocks;
+    if (all) mapping_->slab_state(slab)->store(MakeSlabState(SlabUse::kClaimed, slot), std::memory_order_release);
+    for (uint32_t i = 0; i < taken; i++) mapping_->granule_state(base + i * granules)->store(0, std::memory_order_release);
+    if (all) {
+      Atomic64* bits = &mapping_->segment(slab / kSlabsPerRegion)->free_blocks[size_class][slab % kSlabsPerRegion / 64];
+      bits->fetch_and(~(uint64_t{1} << (slab % 64)), std::memory_order_acq_rel);
+      Unassign(slab, 1);
+      harvested++;
+    } else if (taken > 0) {
+      NoteFreeBlocks(slab);
+    }
+  }
+  return harvested;
+}
+
+}  // namespace pongo

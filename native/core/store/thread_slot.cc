@@ -1,0 +1,129 @@
+#include "store/thread_slot.h"
+
+#include <cstring>
+
+#include "store/slab_map.h"
+
+namespace pongo {
+
+Status ThreadSlot::Claim() {
+  PONGO_TRY(port::Reopen(mapping_->control_file(), true, &lock_file_));
+  ControlHeader* header = mapping_->header();
+  for (uint32_t slot = 0; slot < kSlotMax; slot++) {
+    const Status locked = port::TryLockByte(lock_file_, kSlotByte + slot, port::LockKind::kExclusive);
+    if (locked.code() == Code::kLOCKED) continue;
+    PONGO_TRY(locked);
+    PONGO_TRY(mapping_->AllocateControl(kSlotAreasOffset + slot * kSlotAreaSize, kSlotAreaSize));
+    SlotLine* line = mapping_->slot_line(slot);
+    if (line->used.load(std::memory_order_acquire) != 0) AdoptSlot(mapping_, slot);
+    line->process.store(static_cast<uint64_t>(port::ProcessId()), std::memory_order_relaxed);
+    // The count rises before the slot can announce anything, so no scan misses it. seq_cst as the scan's load is.
+    uint32_t count = header->slot_count.load(std::memory_order_seq_cst);
+    while (count <= slot && !header->slot_count.compare_exchange_weak(count, slot + 1, std::memory_order_seq_cst)) {
+    }
+    line->used.store(1, std::memory_order_release);  // a crash from here on leaves a slot for adoption
+    index_ = slot;
+    line_ = line;
+    area_ = mapping_->slot_area(slot);
+    return Status::Ok();
+  }
+  return Status(Code::kFULL, "4096 threads use the database already");
+}
+
+void ThreadSlot::Release() {
+  if (line_ == nullptr) return;
+  AdoptSlot(mapping_, index_);
+  const Status unlocked = port::UnlockByte(lock_file_, kSlotByte + index_);
+  static_cast<void>(unlocked);  // closing the file releases it in any case
+  lock_file_.Close();
+  line_ = nullptr;
+  area_ = nullptr;
+}
+
+uint32_t ThreadSlot::Pin(uint64_t version, PinKind kind) {
+  const uint32_t used = line_->pin_count.load(std::memory_order_relaxed);
+  uint32_t free_cell = kPinCells;
+  for (uint32_t i = 0; i < used; i++) {
+    PinCell& cell = area_->pins[i];
+    const uint64_t pinned = cell.version.load(std::memory_order_relaxed);
+    if (pinned == version && cell.kind.load(std::memory_order_relaxed) == static_cast<uint32_t>(kind)) {
+      cell.count.fetch_add(1, std::memory_order_relaxed);
+      return i;
+    }
+    if (pinned == 0 && free_cell == kPinCells) free_cell = i;
+  }
+  if (free_cell == kPinCells) {
+    if (used == kPinCells) return kPinCells;
+    free_cell = used;
+  }
+  PinCell& cell = area_->pins[free_cell];
+  cell.count.store(1, std::memory_order_relaxed);
+  cell.kind.store(static_cast<uint32_t>(kind), std::memory_order_relaxed);
+  if (free_cell == used) line_->pin_count.store(used + 1, std::memory_order_seq_cst);
+  // seq_cst and before the announcement is cleared: a reclaimer scans slots first, pins second.
+  cell.version.store(version, std::memory_order_seq_cst);
+  return free_cell;
+}
+
+void ThreadSlot::Unpin(uint32_t index) {
+  PinCell& cell = area_->pins[index];
+  if (cell.count.fetch_sub(1, std::memory_order_relaxed) != 1) return;
+  cell.version.store(0, std::memory_order_release);
+  mapping_->header()->pin_epoch.fetch_add(1, std::memory_order_release);
+}
+
+void AdoptSlot(Mapping* mapping, uint32_t slot) {
+  SlotLine* line = mapping->slot_line(slot);
+  SlotArea* area = mapping->slot_area(slot);
+  SlabMap slabs(mapping);
+  // Restartable: each step either leaves the entry to be found again or has made it reachable for everybody.
+  for (uint32_t c = 0; c < kClassCount; c++) {
+    Magazine& magazine = area->magazines[c];
+    for (; magazine.count > 0 && magazine.count <= kMagazineSize; magazine.count--) {
+      const Ref ref = magazine.items[magazine.count - 1];
+      uint64_t expected = CachedState(slot);
+      if (slabs.IsBlock(ref) &&
+          mapping->block_state(ref)->compare_exchange_strong(expected, 0, std::memory_order_acq_rel))
+        slabs.NoteFreeBlock(ref);
+    }
+    magazine.count = 0;
+  }
+  if (area->holding != 0) {
+    slabs.NoteFreeBlocks(area->holding - 1);
+    area->holding = 0;
+  }
+  for (; area->retired_count > 0 && area->retired_count <= kRetiredMax; area->retired_count--) {
+    const Ref ref = area->retired[area->retired_count - 1].ref;
+    if (slabs.IsBlock(ref)) slabs.NoteRetired(ref);
+  }
+  area->retired_count = 0;
+  slabs.ReleaseClaims(slot);
+  for (PinCell& cell : area->pins) {
+    cell.version.store(0, std::memory_order_release);
+    cell.count.store(0, std::memory_order_relaxed);
+  }
+  line->pin_count.store(0, std::memory_order_release);
+  line->announced.store(0, std::memory_order_release);
+  line->used.store(0, std::memory_order_release);  // last: until here another adopter would start again
+  mapping->header()->pin_epoch.fetch_add(1, std::memory_order_release);
+}
+
+uint32_t ReapDeadSlots(ThreadSlot* self) {
+  Mapping* mapping = self->mapping();
+  const uint32_t count = mapping->header()->slot_count.load(std::memory_order_acquire);
+  uint32_t reaped = 0;
+  for (uint32_t slot = 0; slot < count; slot++) {
+    if (slot == self->index() || mapping->slot_line(slot)->used.load(std::memory_order_acquire) == 0) continue;
+    if (!port::TryLockByte(self->lock_file(), kSlotByte + slot, port::LockKind::kExclusive).ok()) continue;
+    // The byte is ours: the owner is dead, or has just released the slot and another may be waiting to claim it.
+    if (mapping->slot_line(slot)->used.load(std::memory_order_acquire) != 0) {
+      AdoptSlot(mapping, slot);
+      reaped++;
+    }
+    const Status unlocked = port::UnlockByte(self->lock_file(), kSlotByte + slot);
+    static_cast<void>(unlocked);
+  }
+  return reaped;
+}
+
+}  // namespace pongo

@@ -1,0 +1,56 @@
+#include "store/turn.h"
+
+namespace pongo {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;  // advisory throughout: no data depends on it
+
+}  // namespace
+
+// Ends the turn of `ticket`, if it is being served.
+void Turn::Pass(uint64_t ticket) {
+  ControlHeader* header = mapping_->header();
+  if (header->turn.compare_exchange_strong(ticket, ticket + 1, kRelaxed)) header->turn_since.store(port::Nanoseconds(), kRelaxed);
+}
+
+void Turn::Wait(Attempts* attempts) {
+  ControlHeader* header = mapping_->header();
+  uint32_t spins = 0;
+  const uint64_t start = port::Nanoseconds();
+  for (;;) {
+    const uint64_t serving = header->turn.load(kRelaxed);
+    if (serving > header->turn_next.load(kRelaxed) || serving == attempts->ticket_) return;
+    if (attempts->ticket_ != 0 && serving > attempts->ticket_) {  // passed over
+      attempts->ticket_ = 0;
+      return;
+    }
+    const uint64_t since = std::max(start, header->turn_since.load(kRelaxed));
+    if (port::Nanoseconds() > since + kTurnLimitNs) {
+      Pass(serving);
+      continue;
+    }
+    if (++spins < 64)
+      port::Relax();
+    else
+      port::SleepNanoseconds(std::min<uint64_t>(uint64_t{1000} * spins / 64, 100'000));
+  }
+}
+
+void Turn::Lost(Attempts* attempts) {
+  attempts->lost_++;
+  if (attempts->lost_ < kFreeAttempts || attempts->ticket_ != 0) return;
+  // A short pause first: most conflicts are over then.
+  if (attempts->lost_ < 2 * kFreeAttempts) {
+    for (uint32_t i = 0; i < 32u << attempts->lost_; i++) port::Relax();
+    return;
+  }
+  attempts->ticket_ = mapping_->header()->turn_next.fetch_add(1, kRelaxed) + 1;
+}
+
+void Turn::Leave(uint64_t ticket) {
+  // Our turn is over; if it had not come yet, whoever waits passes us over in due time.
+  ControlHeader* header = mapping_->header();
+  if (header->turn.load(kRelaxed) == ticket) Pass(ticket);
+}
+
+}  // namespace pongo

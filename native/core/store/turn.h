@@ -1,0 +1,63 @@
+// Fairness between committers: an advisory FIFO.
+//
+// Commits are optimistic: a long transaction can lose against short ones for ever. After three lost attempts a committer
+// draws a ticket; the ticket being served is the only one that the others make room for, by waiting a little before they
+// start. Never needed for correctness: whoever does not wait only makes a conflict more likely. Crash-safe: a ticket whose
+// owner does nothing for kTurnLimitNs is passed over by whoever waits.
+#ifndef PONGO_STORE_TURN_H_
+#define PONGO_STORE_TURN_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "port/port.h"
+#include "store/mapping.h"
+
+namespace pongo {
+
+class Turn {
+ public:
+  explicit Turn(Mapping* mapping) : mapping_(mapping) {}
+
+  // The attempts of one operation or transaction. Gives its ticket back when it ends.
+  class Attempts {
+   public:
+    explicit Attempts(Turn* turn) : turn_(turn) {}
+    ~Attempts() {
+      if (ticket_ != 0) turn_->Leave(ticket_);
+    }
+    Attempts(const Attempts&) = delete;
+    Attempts& operator=(const Attempts&) = delete;
+
+   private:
+    friend class Turn;
+    Turn* turn_;
+    uint64_t ticket_ = 0;
+    uint32_t lost_ = 0;
+  };
+
+  // Before an attempt: makes room for whoever's turn it is, or waits for the own ticket.
+  void Yield(Attempts* attempts) {
+    // turn: the ticket being served, turn_next: the last ticket drawn. Equal and served out: nobody waits.
+    const uint64_t serving = mapping_->header()->turn.load(std::memory_order_relaxed);
+    if (serving > mapping_->header()->turn_next.load(std::memory_order_relaxed) || serving == attempts->ticket_) return;
+    Wait(attempts);
+  }
+
+  // After a lost attempt.
+  void Lost(Attempts* attempts);
+
+ private:
+  static constexpr uint64_t kTurnLimitNs = 100'000'000;  // a holder that makes no progress for so long is passed over
+  static constexpr uint32_t kFreeAttempts = 3;
+
+  void Wait(Attempts* attempts);
+  void Leave(uint64_t ticket);
+  void Pass(uint64_t ticket);
+
+  Mapping* mapping_;
+};
+
+}  // namespace pongo
+
+#endif  // PONGO_STORE_TURN_H_

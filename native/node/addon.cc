@@ -1,0 +1,163 @@
+// The module: open() and the UUIDs. Context-aware: everything it keeps belongs to one environment (environment.h).
+#include <node_api.h>
+
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "arguments.h"
+#include "database.h"
+#include "environment.h"
+#include "errors.h"
+#include "handle.h"
+#include "methods.h"
+#include "results.h"
+#include "uuid.h"
+
+namespace pongo::node {
+namespace {
+
+napi_valuetype TypeOf(napi_env env, napi_value value) {
+  napi_valuetype type = napi_undefined;
+  if (value != nullptr) napi_typeof(env, value, &type);
+  return type;
+}
+
+// Null when a getter threw.
+napi_value Field(napi_env env, napi_value object, const char* name) {
+  napi_value value = nullptr;
+  return napi_get_named_property(env, object, name, &value) == napi_ok ? value : nullptr;
+}
+
+// Any string, with what is no UTF-16 replaced; empty when it is none.
+std::string Text(napi_env env, napi_value value) {
+  size_t size = 0;
+  if (value == nullptr || napi_get_value_string_utf8(env, value, nullptr, 0, &size) != napi_ok) return std::string();
+  std::string text(size + 1, '\0');
+  napi_get_value_string_utf8(env, value, text.data(), text.size(), &size);
+  text.resize(size);
+  return text;
+}
+
+// Reads the options of open(). The first that is wrong is remembered, by name.
+class OptionReader {
+ public:
+  OptionReader(napi_env env, napi_value options) : env_(env), options_(options) {}
+
+  bool Bool(const char* name) {
+    bool value = false;
+    const napi_value field = Field(env_, options_, name);
+    if (field == nullptr || napi_get_value_bool(env_, field, &value) != napi_ok) Refuse(name);
+    return value;
+  }
+
+  uint64_t Integer(const char* name, double max) {
+    double value = -1;
+    const napi_value field = Field(env_, options_, name);
+    if (field != nullptr) napi_get_value_double(env_, field, &value);
+    if (value >= 0 && value <= max && std::trunc(value) == value) return static_cast<uint64_t>(value);
+    Refuse(name);
+    return 0;
+  }
+
+  std::string String(const char* name) { return Text(env_, Field(env_, options_, name)); }
+
+  void Refuse(const char* name) {
+    if (wrong_.empty()) wrong_ = name;
+  }
+  const std::string& wrong() const { return wrong_; }
+
+ private:
+  const napi_env env_;
+  const napi_value options_;
+  std::string wrong_;
+};
+
+OpenOptions ReadOptions(OptionReader* reader) {
+  constexpr double kTwo53 = 9007199254740992.0;
+  OpenOptions options;
+  options.create = reader->Bool("create");
+  options.read_only = reader->Bool("readOnly");
+  options.mode = static_cast<uint32_t>(reader->Integer("mode", 07777));
+  options.chunk_size = reader->Integer("chunksize", kTwo53);
+  options.max_size = reader->Integer("maxSize", kTwo53);
+  options.checkpoint_interval_ms = static_cast<uint32_t>(reader->Integer("checkpointInterval", UINT32_MAX));
+  if (!ParseDurability(reader->String("durability"), &options.durability)) reader->Refuse("durability");
+  return options;
+}
+
+bool ReadHooks(napi_env env, napi_value object, napi_value hooks[kHookCount]) {
+  constexpr const char* kNames[kHookCount] = {"error", "container", "uuid", "plain"};
+  for (size_t i = 0; i < kHookCount; ++i) {
+    hooks[i] = Field(env, object, kNames[i]);
+    if (hooks[i] == nullptr) return false;
+    if (TypeOf(env, hooks[i]) != napi_function) {
+      napi_throw_type_error(env, nullptr, (std::string("a hook is missing: ") + kNames[i]).c_str());
+      return false;
+    }
+  }
+  return true;
+}
+
+napi_value Open(napi_env env, napi_callback_info info) {
+  size_t count = 3;
+  napi_value arguments[3];
+  napi_value hooks[kHookCount];
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  // Without the hooks there is no PongoError to throw yet.
+  if (TypeOf(env, arguments[1]) != napi_object || TypeOf(env, arguments[2]) != napi_object) {
+    napi_throw_type_error(env, nullptr, "open(path, options, hooks)");
+    return nullptr;
+  }
+  if (!ReadHooks(env, arguments[2], hooks)) return nullptr;
+  const napi_value error_hook = hooks[static_cast<size_t>(Hook::kError)];
+  const std::string path = Text(env, arguments[0]);
+  if (path.empty() || path.find('\0') != std::string::npos) {
+    return Throw(env, error_hook, Code::kARG, "the path must be a string that is not empty and holds no NUL");
+  }
+  OptionReader reader(env, arguments[1]);
+  const OpenOptions options = ReadOptions(&reader);
+  bool pending = false;
+  if (napi_is_exception_pending(env, &pending) != napi_ok || pending) return nullptr;  // a getter threw
+  if (!reader.wrong().empty()) {
+    return Throw(env, error_hook, Code::kARG, "an option has a wrong type or is out of range: " + reader.wrong());
+  }
+  std::string detail;
+  Result<std::unique_ptr<Session>> session = Session::Open(path, options, &detail);
+  if (!session.ok()) {
+    return Throw(env, error_hook, session.status().code(), detail.empty() ? Message(session.status(), path) : detail);
+  }
+  return Handle::Create(env, std::move(session.value()), hooks);
+}
+
+napi_value MakeUuid(napi_env env, Status (*make)(uint8_t*)) {
+  uint8_t bytes[16];
+  if (const Status status = make(bytes); !status.ok()) {
+    napi_throw_error(env, nullptr, Message(status, {}).c_str());
+    return nullptr;
+  }
+  return MakeBytes(env, bytes, sizeof bytes);
+}
+
+napi_value Uuid4(napi_env env, napi_callback_info) { return MakeUuid(env, MakeUuid4); }
+napi_value Uuid7(napi_env env, napi_callback_info) { return MakeUuid(env, MakeUuid7); }
+
+napi_value Init(napi_env env, napi_value exports) {
+  if (!Environment::Attach(env)) {
+    napi_throw_error(env, nullptr, "the addon could not attach to this JavaScript environment");
+    return nullptr;
+  }
+  constexpr Method kFunctions[] = {{"open", Open}, {"uuid4", Uuid4}, {"uuid7", Uuid7}};
+  for (const Method& function : kFunctions) {
+    napi_value value = nullptr;
+    napi_create_function(env, function.name, NAPI_AUTO_LENGTH, function.callback, nullptr, &value);
+    if (!SetField(env, exports, function.name, value)) return nullptr;
+  }
+  return exports;
+}
+
+}  // namespace
+}  // namespace pongo::node
+
+// Node-API finds the module by this symbol, in every environment that loads it.
+NAPI_MODULE_INIT() { return pongo::node::Init(env, exports); }

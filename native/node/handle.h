@@ -1,0 +1,71 @@
+// A database handle as one JavaScript environment holds it: the session, and the hooks of the TypeScript layer.
+//
+// Lifetime. The functions of a NativeDb are bound to their Handle by a plain pointer, and may be called unbound. Every
+// one of them keeps the same JavaScript object alive, the anchor, whose finalizer frees the Handle: so no function can
+// be called after its Handle is gone, and a database that was dropped without close() is closed by the garbage
+// collector. The hooks live on the anchor too, and the Handle refers to them weakly: otherwise a hook that mentions the
+// database would keep it for ever. Background work holds the anchor and shares the Handle.
+//
+// Only used by the thread of its environment, except that background work calls the thread-safe methods of the session.
+#ifndef PONGO_NODE_HANDLE_H_
+#define PONGO_NODE_HANDLE_H_
+
+#include <node_api.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "database.h"
+#include "environment.h"
+
+namespace pongo::node {
+
+enum class Hook : uint8_t { kError, kContainer, kUuid, kPlain };
+inline constexpr size_t kHookCount = 4;
+
+// A function of NativeDb; `data` of its call is the Handle.
+struct Method {
+  const char* name;
+  napi_callback callback;
+};
+
+class Handle : public std::enable_shared_from_this<Handle> {
+ public:
+  // Makes the NativeDb object around an open session. Null with an exception pending on failure; the session is then
+  // closed.
+  static napi_value Create(napi_env env, std::unique_ptr<Session> session, const napi_value hooks[kHookCount]);
+  Handle(napi_env env, std::shared_ptr<Environment> environment, std::unique_ptr<Session> session);
+  ~Handle();
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+
+  napi_env env() const { return env_; }
+  // Null once closed.
+  Session* session() const { return session_.get(); }
+  // Null when it was collected, which happens only while the environment is going down.
+  napi_value hook(Hook hook) const;
+
+  // Idempotent. With background work under way the session is closed when the last of it has ended.
+  Status Close();
+
+  // Background work: between Begin and End the session stays open and the anchor alive.
+  Status BeginWork(napi_ref* anchor);
+  void EndWork(napi_ref anchor);
+
+ private:
+  bool Bind(napi_value object, const napi_value hooks[kHookCount]);
+  Status CloseSession();
+
+  const napi_env env_;
+  const std::shared_ptr<Environment> environment_;
+  std::unique_ptr<Session> session_;  // what callers use; null once closed
+  std::unique_ptr<Session> closing_;  // closed by the user, still used by background work
+  uint32_t works_ = 0;                // background works under way
+  napi_ref anchor_ = nullptr;
+  napi_ref hooks_[kHookCount] = {};
+};
+
+}  // namespace pongo::node
+
+#endif  // PONGO_NODE_HANDLE_H_
