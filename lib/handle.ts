@@ -32,7 +32,12 @@ const collected = new FinalizationRegistry<{ cache: Cache; id: number }>(({ cach
 })
 
 // Snapshots that nobody released: their space must not be pinned for ever.
-const forgotten = new FinalizationRegistry<{ native: NativeDb; view: View }>(({ native, view }) => {
+const forgotten = new FinalizationRegistry<{
+  native: NativeDb
+  view: View
+  snapshots: Map<View, unknown>
+}>(({ native, view, snapshots }) => {
+  snapshots.delete(view)
   try {
     native.release(view)
   } catch {
@@ -49,7 +54,7 @@ export class SnapshotState {
     readonly handle: Handle,
     readonly view: View,
   ) {
-    forgotten.register(this, { native: handle.native, view }, this)
+    forgotten.register(this, { native: handle.native, view, snapshots: handle.snapshots }, this)
   }
 
   get released(): boolean {

@@ -2,6 +2,12 @@
 
 import { pongoError } from './errors'
 
+// Buffer has these; its types leave them out. They spare the view that subarray().toString() would make.
+type Bytes = Buffer & {
+  latin1Slice(start: number, end: number): string
+  utf8Slice(start: number, end: number): string
+}
+
 export const Tag = {
   absent: 0x00,
   null: 0x01,
@@ -225,33 +231,69 @@ export interface Makers {
   container(kind: number, id: number): unknown
 }
 
+// Short ASCII strings, property names above all, repeat: those seen last are found again without making a new one.
+const internedSizeMax = 24
+const interned: (string | undefined)[] = new Array<string | undefined>(1024).fill(undefined)
+
+const eight = new Uint8Array(8)
+const eightView = new DataView(eight.buffer)
+
 /** Reads wire form that the core wrote. */
 export class Reader {
-  readonly buffer: Buffer
+  readonly buffer: Bytes
   readonly #makers: Makers
   at = 0
 
   constructor(wire: Uint8Array, makers: Makers) {
-    this.buffer = Buffer.from(wire.buffer, wire.byteOffset, wire.byteLength)
+    this.buffer = Buffer.from(wire.buffer, wire.byteOffset, wire.byteLength) as unknown as Bytes
     this.#makers = makers
   }
 
+  // Moves on by `size` bytes and returns where they begin.
+  #skip(size: number): number {
+    const start = this.at
+    this.at = start + size
+    if (this.at > this.buffer.length) throw pongoError('CORRUPT', 'wire form: truncated value')
+    return start
+  }
+
   u32(): number {
-    const value = this.buffer.readUInt32LE(this.at)
-    this.at += 4
-    return value
+    const start = this.#skip(4)
+    const b = this.buffer
+    return (b[start]! | (b[start + 1]! << 8) | (b[start + 2]! << 16) | (b[start + 3]! << 24)) >>> 0
+  }
+
+  #eight(): DataView {
+    const start = this.#skip(8)
+    const b = this.buffer
+    for (let i = 0; i < 8; i++) eight[i] = b[start + i]!
+    return eightView
   }
 
   #take(size: number): Buffer {
-    const start = this.at
-    this.at += size
-    if (this.at > this.buffer.length) throw pongoError('CORRUPT', 'wire form: truncated value')
-    return this.buffer.subarray(start, this.at)
+    const start = this.#skip(size)
+    return this.buffer.subarray(start, start + size)
+  }
+
+  #ascii(size: number): string {
+    const start = this.#skip(size)
+    const b = this.buffer
+    if (size > internedSizeMax) return b.latin1Slice(start, start + size)
+    let hash = size
+    for (let i = start; i < this.at; i++) hash = (hash * 31 + b[i]!) | 0
+    const slot = hash & 1023
+    const known = interned[slot]
+    if (known !== undefined && known.length === size) {
+      let i = 0
+      while (i < size && known.charCodeAt(i) === b[start + i]) i++
+      if (i === size) return known
+    }
+    return (interned[slot] = b.latin1Slice(start, start + size))
   }
 
   /** One value as plain JavaScript; undefined for the tag `absent`. */
   value(): unknown {
-    const tag = this.buffer.readUInt8(this.at++)
+    const tag = this.buffer[this.#skip(1)]!
     switch (tag) {
       case Tag.absent:
         return undefined
@@ -262,37 +304,24 @@ export class Reader {
       case Tag.true:
         return true
       case Tag.int32:
-        this.at += 4
-        return this.buffer.readInt32LE(this.at - 4)
+        return this.u32() | 0
       case Tag.int64: {
-        const value = this.buffer.readBigInt64LE(this.at)
-        this.at += 8
+        const value = this.#eight().getBigInt64(0, true)
         const number = Number(value)
         return Number.isSafeInteger(number) ? number : value
       }
       case Tag.float64:
-        this.at += 8
-        return this.buffer.readDoubleLE(this.at - 8)
-      case Tag.bigint: {
-        const negative = this.buffer.readUInt8(this.at++) === 1
-        const hex = Buffer.from(this.#take(this.u32())).reverse().toString('hex')
-        const magnitude = BigInt(hex === '' ? 0 : `0x${hex}`)
-        const value = negative ? -magnitude : magnitude
-        const number = Number(value)
-        return Number.isSafeInteger(number) ? number : value
-      }
+        return this.#eight().getFloat64(0, true)
+      case Tag.bigint:
+        return this.#bigint()
       case Tag.string:
         return this.#string(this.u32())
-      case Tag.shortAscii: {
-        const size = this.buffer.readUInt8(this.at++)
-        return this.#take(size).toString('latin1')
-      }
+      case Tag.shortAscii:
+        return this.#ascii(this.buffer[this.#skip(1)]!)
       case Tag.datetimeMs:
-        this.at += 8
-        return date(this.buffer.readDoubleLE(this.at - 8))
+        return date(this.#eight().getFloat64(0, true))
       case Tag.datetimeUs: {
-        const us = this.buffer.readBigInt64LE(this.at)
-        this.at += 8
+        const us = this.#eight().getBigInt64(0, true)
         const below = ((us % 1000n) + 1000n) % 1000n
         return date(Number((us - below) / 1000n))
       }
@@ -313,20 +342,27 @@ export class Reader {
       case Tag.multi:
         return this.#multi(this.u32())
       case Tag.container: {
-        const kind = this.buffer.readUInt8(this.at)
-        const id = this.buffer.readDoubleLE(this.at + 1)
-        this.at += 9
-        return this.#makers.container(kind, id)
+        const kind = this.buffer[this.#skip(1)]!
+        return this.#makers.container(kind, this.#eight().getFloat64(0, true))
       }
       default:
         throw pongoError('CORRUPT', `wire form: unknown tag ${tag}`)
     }
   }
 
+  #bigint(): number | bigint {
+    const negative = this.buffer[this.#skip(1)] === 1
+    const hex = Buffer.from(this.#take(this.u32())).reverse().toString('hex')
+    const magnitude = BigInt(hex === '' ? 0 : `0x${hex}`)
+    const value = negative ? -magnitude : magnitude
+    const number = Number(value)
+    return Number.isSafeInteger(number) ? number : value
+  }
+
   #string(size: number): string {
-    const bytes = this.#take(size)
+    const start = this.#skip(size)
     try {
-      return bytes.toString('utf8')
+      return this.buffer.utf8Slice(start, start + size)
     } catch {
       throw pongoError('VALUE', `a string of ${size} bytes is longer than this JavaScript engine allows`)
     }

@@ -48,15 +48,17 @@ napi_value CountsObject(napi_env env, const Counts& counts) {
   const napi_value object = Object(env);
   const auto set = [env, object](const char* name, uint64_t n) { SetField(env, object, name, Number(env, n)); };
   set("count", counts.live);  // what the original reported: allocations and their bytes
-  set("bytes", counts.bytes);
+  set("bytes", counts.live_bytes);
   set("containers", counts.containers);
   set("nodes", counts.nodes);
   set("values", counts.values);
-  set("keys", counts.keys);
+  set("blobs", counts.blobs);
   set("live", counts.live);
   set("retired", counts.retired);
+  set("retiredBytes", counts.retired_bytes);
   set("cached", counts.cached);
   set("free", counts.free);
+  set("freeBytes", counts.free_bytes);
   set("orphans", counts.orphans);
   return object;
 }

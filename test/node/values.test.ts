@@ -218,14 +218,11 @@ describe('what becomes a container', () => {
     const db = freshDatabase()
     const other = freshDatabase()
     db.root.a = { list: [1, { x: 2 }], users: db.collection().set(5, { name: 'Ann' }) }
-    const tags = db.collection({ multi: true })
-    db.root.a.tags = tags.set('red', 1).set('red', 2)
     other.root.copy = db.root.a
     db.root.a.list.push('later')
     expect(other.root.copy.list.native()).toEqual([1, { x: 2 }])
     expect(other.root.copy.users).toBeInstanceOf(Collection)
     expect(other.root.copy.users.get(5).name).toBe('Ann')
-    expect(other.root.copy.tags.getAll('red')).toEqual([1, 2])
     const snap = db.snapshot()
     db.root.a.list[0] = 'changed'
     db.root.back = snap.root.a

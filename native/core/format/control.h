@@ -9,7 +9,7 @@
 //   130 MiB   region segments: for each 16 MiB of the data file the states of its blocks and slabs
 // The file is sparse; each part is allocated before it is used.
 //
-// Block state, one 64-bit word per granule of 64 B (only that of a block's first granule is used):
+// Block state, one 64-bit word per block, those of a slab side by side in the order of its blocks (space for 1024):
 //   bits 62-63 = 0 FREE      bits 0-61 zero
 //              = 1 CACHED    bits 0-15 slot index of the thread that holds it in a magazine or is filling it
 //              = 2 LIVE      bits 0-61 birth: the version that first contains it (may be rounded down)

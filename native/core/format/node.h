@@ -4,9 +4,12 @@
 // heap grows from the end of the block toward them, and heap positions are distances from the end, so that a node can be
 // copied into a block of another size without touching its entries.
 //
-//   leaf    header | fingerprints u8[capacity rounded up to 16] * | words u64[capacity] | slots u32[capacity] * | prefix * | gap | heap
-//   inner   header | heads u64[capacity] * | children u64[capacity] | counts u32[capacity] | slots u32[capacity] * | prefix * | gap | heap
-//   (* only in keyed nodes)
+//   leaf    header | prefix * | fingerprints u8[capacity rounded up to 16] * | slots u32[capacity] * | words u64[capacity] | gap | heap
+//   inner   header | prefix * | heads u64[capacity] * | children u64[capacity] | counts u32[capacity] | slots u32[capacity] * | gap | heap
+//   (* only in keyed nodes; arrays of u64 begin at a multiple of 8, of u32 at a multiple of 4)
+//
+// What a point lookup needs first lies first: header, prefix, fingerprints and slots are in neighbouring cache lines, which
+// are fetched together; key and value of an entry are neighbours in the heap.
 //
 // prefix: bytes that all keys (of an inner node: all separators) begin with. A key slot says where the rest is:
 //   bits 0-15 distance from the end, 16-27 size, 28 overflow, 29 has form.
@@ -80,25 +83,27 @@ struct Layout {
   uint32_t words;    // words or children
   uint32_t counts;   // inner only
   uint32_t slots;
-  uint32_t prefix;   // end of the arrays
+  uint32_t end;      // of the arrays
 
-  static constexpr Layout Leaf(uint32_t capacity, bool keyed) {
+  static constexpr uint32_t Align(uint32_t offset, uint32_t to) { return (offset + to - 1) / to * to; }
+  static constexpr Layout Leaf(uint32_t capacity, bool keyed, uint32_t prefix_size) {
     Layout l{};
-    l.first = sizeof(NodeHeader);
-    l.words = l.first + (keyed ? (capacity + 15) / 16 * 16 : 0);
-    l.counts = l.slots = l.words + 8 * capacity;
-    l.prefix = l.slots + (keyed ? 4 * capacity : 0);
+    l.first = kPrefixOffset + prefix_size;
+    l.slots = keyed ? Align(l.first + (capacity + 15) / 16 * 16, 4) : l.first;
+    l.words = keyed ? Align(l.slots + 4 * capacity, 8) : kPrefixOffset;
+    l.counts = l.end = l.words + 8 * capacity;
     return l;
   }
-  static constexpr Layout Inner(uint32_t capacity, bool keyed) {
+  static constexpr Layout Inner(uint32_t capacity, bool keyed, uint32_t prefix_size) {
     Layout l{};
-    l.first = sizeof(NodeHeader);
+    l.first = Align(kPrefixOffset + prefix_size, 8);
     l.words = l.first + (keyed ? 8 * capacity : 0);
     l.counts = l.words + 8 * capacity;
     l.slots = l.counts + 4 * capacity;
-    l.prefix = l.slots + (keyed ? 4 * capacity : 0);
+    l.end = l.slots + (keyed ? 4 * capacity : 0);
     return l;
   }
+  static constexpr uint32_t kPrefixOffset = sizeof(NodeHeader);
 };
 
 // A node in memory. Open() is the only way to get one from untrusted bytes.
@@ -116,8 +121,8 @@ class Node {
                                 : (leaf ? NodeKind::kListLeaf : NodeKind::kListInner);
     if (h.kind != static_cast<uint8_t>(kind) || h.level > kLevelMax || (level >= 0 && h.level != level)) return false;
     if (h.count > h.capacity || h.count == 0) return false;
-    const Layout l = leaf ? Layout::Leaf(h.capacity, keyed) : Layout::Inner(h.capacity, keyed);
-    if (uint64_t{l.prefix} + h.prefix_size + h.heap_size > size || h.heap_dead > h.heap_size) return false;
+    const Layout l = leaf ? Layout::Leaf(h.capacity, keyed, h.prefix_size) : Layout::Inner(h.capacity, keyed, h.prefix_size);
+    if (uint64_t{l.end} + h.heap_size > size || h.heap_dead > h.heap_size) return false;
     node->p_ = bytes;
     node->size_ = static_cast<uint32_t>(size);
     node->ref_ = ref;
@@ -142,9 +147,9 @@ class Node {
   const Layout& layout() const { return layout_; }
 
   uint8_t* fingerprints() const { return p_ + layout_.first; }
-  uint8_t* prefix() const { return p_ + layout_.prefix; }
+  uint8_t* prefix() const { return p_ + Layout::kPrefixOffset; }
   uint8_t* end() const { return p_ + size_; }
-  uint32_t gap() const { return size_ - layout_.prefix - header_.prefix_size - header_.heap_size; }
+  uint32_t gap() const { return size_ - layout_.end - header_.heap_size; }
 
   Word word(uint32_t i) const { return Load<Word>(p_ + layout_.words + 8 * i); }
   void set_word(uint32_t i, Word w) { Store(p_ + layout_.words + 8 * i, w); }
@@ -184,7 +189,8 @@ class Node {
  private:
   void Relayout() {
     header_ = Load<NodeHeader>(p_);
-    layout_ = leaf() ? Layout::Leaf(header_.capacity, keyed()) : Layout::Inner(header_.capacity, keyed());
+    layout_ = leaf() ? Layout::Leaf(header_.capacity, keyed(), header_.prefix_size)
+                     : Layout::Inner(header_.capacity, keyed(), header_.prefix_size);
   }
 
   uint8_t* p_ = nullptr;

@@ -63,6 +63,32 @@ constexpr uint32_t ClassForSize(uint64_t size) {
   return kSpanClass;
 }
 
+// Number of a block in its slab, without a division: multiplication by the reciprocal is exact for the 1024 granules of a slab.
+namespace internal {
+constexpr std::array<uint32_t, kClassCount> MakeReciprocals() {
+  std::array<uint32_t, kClassCount> table{};
+  for (uint32_t c = 0; c < kClassCount; c++) table[c] = ((1u << 20) + kClassSizes[c] / kGranule - 1) / (kClassSizes[c] / kGranule);
+  return table;
+}
+inline constexpr std::array<uint32_t, kClassCount> kReciprocals = MakeReciprocals();
+constexpr bool ReciprocalsAreExact() {
+  for (uint32_t c = 0; c < kClassCount; c++)
+    for (uint32_t g = 0; g < kGranulesPerSlab; g++)
+      if (((g * kReciprocals[c]) >> 20) != g / (kClassSizes[c] / kGranule)) return false;
+  return true;
+}
+static_assert(ReciprocalsAreExact());
+}  // namespace internal
+
+// Index of the block that begins at this granule of a slab (counted behind the slab header); 0 for a span.
+constexpr uint32_t BlockIndex(uint64_t granule_in_slab, uint32_t size_class) {
+  return size_class >= kClassCount ? 0 : (static_cast<uint32_t>(granule_in_slab - 1) * internal::kReciprocals[size_class]) >> 20;
+}
+constexpr Ref BlockAt(uint64_t slab, uint32_t index, uint32_t size_class) {
+  const uint64_t granules = size_class >= kClassCount ? 0 : kClassSizes[size_class] / kGranule;
+  return (slab * kGranulesPerSlab + 1 + index * granules) | (static_cast<uint64_t>(size_class) << 34);
+}
+
 // The first slab of the file holds the superblocks; each other slab begins with this header.
 struct SlabHeader {
   uint32_t magic;        // 0   kSlabMagic

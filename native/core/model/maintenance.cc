@@ -36,18 +36,11 @@ void EachBlock(Mapping* mapping, F&& visit) {
   const uint64_t slabs = mapping->mapped_length() / kSlabSize;
   for (uint64_t slab = 1; slab < slabs; slab++) {
     const uint64_t use = mapping->slab_state(slab)->load(std::memory_order_acquire);
-    const uint64_t base = slab * kGranulesPerSlab + sizeof(SlabHeader) / kGranule;
-    if (SlabUseOf(use) == SlabUse::kSpan) {
-      const Ref ref = base | (uint64_t{kSpanClass} << 34);
-      visit(ref, mapping->granule_state(base), SlabDetail(use) * kSlabSize);
-    }
+    Atomic64* states = mapping->block_states(slab);
+    if (SlabUseOf(use) == SlabUse::kSpan) visit(BlockAt(slab, 0, kSpanClass), states, SlabDetail(use) * kSlabSize);
     if (SlabUseOf(use) != SlabUse::kSmall || SlabDetail(use) >= kClassCount) continue;
     const auto size_class = static_cast<uint32_t>(SlabDetail(use));
-    const uint64_t granules = kClassSizes[size_class] / kGranule;
-    for (uint32_t i = 0; i < BlocksPerSlab(size_class); i++) {
-      const uint64_t granule = base + i * granules;
-      visit(granule | (static_cast<uint64_t>(size_class) << 34), mapping->granule_state(granule), kClassSizes[size_class]);
-    }
+    for (uint32_t i = 0; i < BlocksPerSlab(size_class); i++) visit(BlockAt(slab, i, size_class), states + i, kClassSizes[size_class]);
   }
 }
 

@@ -29,20 +29,17 @@ bool Allocator::TakeFromSlab(uint64_t slab, uint32_t size_class) {
   const uint64_t wanted_state = MakeSlabState(SlabUse::kSmall, size_class);
   if (mapping_->slab_state(slab)->load(std::memory_order_acquire) != wanted_state) return false;
   Magazine& magazine = slot_->area()->magazines[size_class];
-  const uint64_t granules = kClassSizes[size_class] / kGranule;
-  const uint64_t base = slab * kGranulesPerSlab + sizeof(SlabHeader) / kGranule;
+  Atomic64* states = mapping_->block_states(slab);
   const uint32_t blocks = BlocksPerSlab(size_class);
   const uint32_t batch = BatchFor(size_class);
   uint32_t taken = 0;
   uint32_t i = 0;
   for (; i < blocks && taken < batch; i++) {
-    const uint64_t granule = base + i * granules;
-    Atomic64* state = mapping_->granule_state(granule);
     uint64_t expected = 0;
-    if (state->load(std::memory_order_relaxed) != 0) continue;
+    if (states[i].load(std::memory_order_relaxed) != 0) continue;
     // acquire: what its last owner read of it is over.
-    if (!state->compare_exchange_strong(expected, CachedState(slot_->index()), std::memory_order_acq_rel)) continue;
-    magazine.items[magazine.count] = granule | (static_cast<uint64_t>(size_class) << 34);
+    if (!states[i].compare_exchange_strong(expected, CachedState(slot_->index()), std::memory_order_acq_rel)) continue;
+    magazine.items[magazine.count] = BlockAt(slab, i, size_class);
     magazine.count++;
     taken++;
   }
@@ -209,11 +206,11 @@ uint64_t Allocator::Drain(uint64_t slab_limit) {
     if (first == kNoSlab) first = slab;
     drain_cursor_ = (slab + 1) % slab_count;
     const uint64_t use = mapping_->slab_state(slab)->load(std::memory_order_acquire);
-    const uint64_t base = slab * kGranulesPerSlab + sizeof(SlabHeader) / kGranule;
+    Atomic64* states = mapping_->block_states(slab);
     bool remains = false;
     uint64_t freed_here = 0;
     if (SlabUseOf(use) == SlabUse::kSpan) {
-      Atomic64* word = mapping_->granule_state(base);
+      Atomic64* word = states;
       uint64_t state = word->load(std::memory_order_acquire);
       if (BlockUseOf(state) == BlockUse::kRetired) {
         remains = !horizon_.Reusable(state);
@@ -224,9 +221,8 @@ uint64_t Allocator::Drain(uint64_t slab_limit) {
       }
     } else if (SlabUseOf(use) == SlabUse::kSmall && SlabDetail(use) < kClassCount) {
       const uint32_t size_class = static_cast<uint32_t>(SlabDetail(use));
-      const uint64_t granules = kClassSizes[size_class] / kGranule;
       for (uint32_t i = 0; i < BlocksPerSlab(size_class); i++) {
-        Atomic64* word = mapping_->granule_state(base + i * granules);
+        Atomic64* word = states + i;
         uint64_t state = word->load(std::memory_order_acquire);
         if (BlockUseOf(state) != BlockUse::kRetired) continue;
         if (!horizon_.Reusable(state)) {

@@ -52,9 +52,13 @@ class Mapping {
   RegionSegment* segment(uint64_t region) const {
     return reinterpret_cast<RegionSegment*>(control_base_ + kSegmentsOffset) + region;
   }
-  Atomic64* block_state(Ref ref) const { return granule_state(RefGranule(ref)); }
-  Atomic64* granule_state(uint64_t granule) const {
-    return &segment(granule / (kRegionSize / kGranule))->blocks[granule % (kRegionSize / kGranule)];
+  Atomic64* block_state(Ref ref) const {
+    const uint64_t granule = RefGranule(ref);
+    return block_states(granule / kGranulesPerSlab) + BlockIndex(granule % kGranulesPerSlab, RefClass(ref));
+  }
+  // The state words of the blocks of a slab.
+  Atomic64* block_states(uint64_t slab) const {
+    return &segment(slab / kSlabsPerRegion)->blocks[slab % kSlabsPerRegion * kGranulesPerSlab];
   }
   Atomic64* slab_state(uint64_t slab) const { return &segment(slab / kSlabsPerRegion)->slabs[slab % kSlabsPerRegion]; }
 

@@ -192,7 +192,7 @@ void SlabMap::FreeSpan(uint64_t slab) {
   const uint64_t count = SlabDetail(mapping_->slab_state(slab)->load(std::memory_order_acquire));
   // From the end, so that after a crash the tails that are still ours follow the head without a gap.
   Unassign(slab + 1, count - 1);
-  mapping_->granule_state(slab * kGranulesPerSlab + kFirstBlock)->store(0, std::memory_order_release);
+  mapping_->block_states(slab)->store(0, std::memory_order_release);
   Unassign(slab, 1);
 }
 
@@ -204,14 +204,14 @@ void SlabMap::ReleaseClaims(uint32_t slot) {
     if (state == claimed) Unassign(slab, 1);
     if (SlabUseOf(state) != SlabUse::kSpan) continue;
     // A span that its owner was freeing, or had not begun to fill: its block is still cached by the dead slot.
-    if (mapping_->granule_state(slab * kGranulesPerSlab + kFirstBlock)->load(std::memory_order_acquire) != CachedState(slot))
+    if (mapping_->block_states(slab)->load(std::memory_order_acquire) != CachedState(slot))
       continue;
     uint64_t tails = 0;
     while (slab + 1 + tails < slabs && tails + 1 < SlabDetail(state) &&
            SlabUseOf(mapping_->slab_state(slab + 1 + tails)->load(std::memory_order_acquire)) == SlabUse::kTail)
       tails++;
     Unassign(slab + 1, tails);
-    mapping_->granule_state(slab * kGranulesPerSlab + kFirstBlock)->store(0, std::memory_order_release);
+    mapping_->block_states(slab)->store(0, std::memory_order_release);
     Unassign(slab, 1);
   }
 }
@@ -224,20 +224,17 @@ uint64_t SlabMap::HarvestEmptySlabs(uint32_t slot, uint64_t limit) {
     if (SlabUseOf(state) != SlabUse::kSmall) continue;
     const uint32_t size_class = static_cast<uint32_t>(SlabDetail(state));
     if (size_class >= kClassCount) continue;
-    const uint64_t granules = kClassSizes[size_class] / kGranule;
-    const uint64_t base = slab * kGranulesPerSlab + kFirstBlock;
+    Atomic64* states = mapping_->block_states(slab);
     const uint32_t blocks = BlocksPerSlab(size_class);
     // Take every block; only the owner of all may give the slab another use.
     uint32_t taken = 0;
     for (; taken < blocks; taken++) {
       uint64_t expected = 0;
-      if (!mapping_->granule_state(base + taken * granules)
-               ->compare_exchange_strong(expected, CachedState(slot), std::memory_order_acq_rel))
-        break;
+      if (!states[taken].compare_exchange_strong(expected, CachedState(slot), std::memory_order_acq_rel)) break;
     }
     const bool all = taken == blocks;
     if (all) mapping_->slab_state(slab)->store(MakeSlabState(SlabUse::kClaimed, slot), std::memory_order_release);
-    for (uint32_t i = 0; i < taken; i++) mapping_->granule_state(base + i * granules)->store(0, std::memory_order_release);
+    for (uint32_t i = 0; i < taken; i++) states[i].store(0, std::memory_order_release);
     if (all) {
       Atomic64* bits = &mapping_->segment(slab / kSlabsPerRegion)->free_blocks[size_class][slab % kSlabsPerRegion / 64];
       bits->fetch_and(~(uint64_t{1} << (slab % 64)), std::memory_order_acq_rel);

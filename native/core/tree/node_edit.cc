@@ -62,7 +62,7 @@ Result<bool> NodeEditor::Own(Node* node, uint32_t slots, uint32_t heap) {
   uint32_t capacity = count;
   uint32_t heap_wanted = node->heap_size() + heap;
   const auto bytes_for = [&](uint32_t entries) {
-    return (leaf ? Layout::Leaf(entries, keyed_) : Layout::Inner(entries, keyed_)).prefix + node->prefix_size();
+    return (leaf ? Layout::Leaf(entries, keyed_, node->prefix_size()) : Layout::Inner(entries, keyed_, node->prefix_size())).end;
   };
   if (growing && bytes_for(capacity) + heap_wanted > bytes_max) return false;
   if (heap_wanted > kHeapMax) return false;
@@ -88,7 +88,7 @@ Result<bool> NodeEditor::Own(Node* node, uint32_t slots, uint32_t heap) {
   if (keyed_) {
     std::memcpy(bytes + to.first, source + from.first, leaf ? n : 8 * n);
     std::memcpy(bytes + to.slots, source + from.slots, 4 * n);
-    std::memcpy(bytes + to.prefix, source + from.prefix, node->prefix_size());
+    std::memcpy(copy.prefix(), node->prefix(), node->prefix_size());
   }
   std::memcpy(bytes + to.words, source + from.words, 8 * n);
   if (!leaf) std::memcpy(bytes + to.counts, source + from.counts, 4 * n);
@@ -327,15 +327,12 @@ uint32_t NodeEditor::ItemKeyHeap(const LeafItem& item, uint32_t prefix) {
 uint32_t NodeEditor::LeafBytes(const LeafItem* items, size_t count, bool keyed) {
   uint32_t bytes = 0;
   uint32_t prefix = 0;
-  if (keyed && count > 1) {
-    prefix = CommonPrefix(items[0].key, items[count - 1].key, kKeyInlineMax);
-    bytes += prefix;
-  }
+  if (keyed && count > 1) prefix = CommonPrefix(items[0].key, items[count - 1].key, kKeyInlineMax);
   for (size_t i = 0; i < count; i++) {
     if (keyed) bytes += ItemKeyHeap(items[i], prefix);
     bytes += items[i].payload.heap_bytes();
   }
-  return bytes + Layout::Leaf(static_cast<uint32_t>(count), keyed).prefix;
+  return bytes + Layout::Leaf(static_cast<uint32_t>(count), keyed, prefix).end;
 }
 
 size_t NodeEditor::SplitPoint(const std::vector<LeafItem>& items, bool append) {
@@ -360,7 +357,7 @@ Status NodeEditor::BuildLeaf(const LeafItem* items, size_t count, Node* leaf, bo
   uint32_t heap = 0;
   for (size_t i = 0; i < count; i++) heap += (keyed_ ? ItemKeyHeap(items[i], prefix) : 0) + items[i].payload.heap_bytes();
   uint32_t capacity = static_cast<uint32_t>(count);
-  uint32_t bytes_needed = Layout::Leaf(capacity, keyed_).prefix + prefix + heap;
+  uint32_t bytes_needed = Layout::Leaf(capacity, keyed_, prefix).end + heap;
   if (spare && writes_->roomy() && count > 1) {
     // A split leaf of a larger transaction will see more inserts.
     const uint32_t per_entry = std::max<uint32_t>(8, bytes_needed / capacity);
@@ -368,7 +365,7 @@ Status NodeEditor::BuildLeaf(const LeafItem* items, size_t count, Node* leaf, bo
     capacity = std::min(LeafCountMax(), capacity + std::min(room, capacity));
     capacity = std::max(capacity, static_cast<uint32_t>(count));
     bytes_needed = std::max(bytes_needed, std::min(kLeafBytesMax, per_entry * capacity + 64));
-    bytes_needed = std::max(bytes_needed, Layout::Leaf(capacity, keyed_).prefix + prefix + heap);
+    bytes_needed = std::max(bytes_needed, Layout::Leaf(capacity, keyed_, prefix).end + heap);
   }
   Ref ref;
   uint8_t* bytes;
@@ -429,7 +426,7 @@ Status NodeEditor::BuildInner(uint32_t level, const InnerItem* items, size_t cou
   Ref ref;
   uint8_t* bytes;
   uint64_t size;
-  PONGO_TRY(writes_->Allocate(Layout::Inner(capacity, keyed_).prefix + prefix + heap + heap_room, &ref, &bytes, &size));
+  PONGO_TRY(writes_->Allocate(Layout::Inner(capacity, keyed_, prefix).end + heap + heap_room, &ref, &bytes, &size));
   NodeHeader header;
   std::memset(&header, 0, sizeof header);
   header.kind = static_cast<uint8_t>(keyed_ ? NodeKind::kMapInner : NodeKind::kListInner);

@@ -47,7 +47,7 @@ bool ReadOverflow(Mapping* mapping, const uint8_t* at, StoredKey* key) {
 int ComparePrefix(const Node& node, const Key& key) {
   const uint32_t n = node.prefix_size();
   if (n == 0) return 0;
-  if (key.size >= n) return std::memcmp(node.prefix(), key.data, n);
+  if (key.size >= n) return EqualBytes(node.prefix(), key.data, n) ? 0 : std::memcmp(node.prefix(), key.data, n);
   const int c = std::memcmp(node.prefix(), key.data, key.size);
   return c != 0 ? c : 1;
 }
@@ -119,7 +119,7 @@ uint32_t FindInLeaf(Mapping* mapping, const Node& leaf, const Key& key) {
         if (size + n != key.size) continue;
         const uint8_t* at = leaf.heap(SlotFromEnd(slot), size);
         if (at == nullptr) return kCorruptIndex;
-        if (std::memcmp(at, key.data + n, size) == 0 && std::memcmp(leaf.prefix(), key.data, n) == 0) return i;
+        if (EqualBytes(at, key.data + n, size) && EqualBytes(leaf.prefix(), key.data, n)) return i;
         continue;
       }
       StoredKey stored;

@@ -51,6 +51,15 @@ class TreeReader {
   Status Walk(Ref root, FunctionRef<Status(Ref block)> block, FunctionRef<Status(const Node& node)> node) const;
 
  protected:
+  // Starts loading what a visit of the node will need first: the lines are independent, so their misses overlap.
+  void Prefetch(Ref ref) const {
+    const uint8_t* p = mapping_->data() + RefOffset(ref);
+    __builtin_prefetch(p);
+    __builtin_prefetch(p + 64);
+    __builtin_prefetch(p + 128);
+    __builtin_prefetch(p + 192);
+  }
+
   Status Open(Ref ref, int level, Node* node) const {
     uint64_t size = 0;
     uint8_t* bytes = mapping_->Block(ref, &size);

@@ -28,6 +28,7 @@ Status TreeReader::Find(Ref root, const Key& key, bool* present, Found* found) c
     const uint32_t i = FindChild(mapping_, node, key);
     if (i == kCorruptIndex) return kBadSearch;
     ref = node.child(i);
+    Prefetch(ref);
     level = static_cast<int>(node.level()) - 1;
   }
 }
@@ -48,6 +49,7 @@ Status TreeReader::FindAt(Ref root, uint64_t position, bool* present, Found* fou
     const uint32_t i = FindChildAt(node, &position);
     if (i == kCorruptIndex) return Status::Ok();  // behind the end
     ref = node.child(i);
+    Prefetch(ref);
     level = static_cast<int>(node.level()) - 1;
   }
 }
@@ -71,6 +73,7 @@ Status TreeReader::Rank(Ref root, const Key& key, uint64_t* rank, bool* equal) c
     if (i == kCorruptIndex) return kBadSearch;
     for (uint32_t k = 0; k < i; k++) *rank += node.child_count(k);
     ref = node.child(i);
+    Prefetch(ref);
     level = static_cast<int>(node.level()) - 1;
   }
 }
@@ -104,6 +107,7 @@ Status TreeReader::Scan(Ref root, uint64_t start, uint64_t limit, int step,
     if (i == kCorruptIndex) return Status::Ok();
     path.index[path.depth++] = i;
     ref = node.child(i);
+    Prefetch(ref);
     level = static_cast<int>(node.level()) - 1;
   }
   for (;;) {

@@ -39,6 +39,7 @@ Status TreeWriter::Seek(Ref root, const Key& key, Path* path, bool* present) con
     index = FindChild(mapping_, node, key);
     if (index == kCorruptIndex) return kBadSearch;
     ref = node.child(index);
+    Prefetch(ref);
     level = static_cast<int>(node.level()) - 1;
   }
 }
@@ -62,6 +63,7 @@ Status TreeWriter::SeekAt(Ref root, uint64_t position, Path* path) const {
       position = node.child_count(index);
     }
     ref = node.child(index);
+    Prefetch(ref);
     level = static_cast<int>(node.level()) - 1;
   }
 }
@@ -235,7 +237,7 @@ Status TreeWriter::SplitInner(Node* inner, uint32_t at, Change* below, Change* c
     items.insert(items.begin() + at + 1, item);
   }
   const auto bytes_of = [&](size_t from, size_t to) {
-    uint64_t bytes = Layout::Inner(static_cast<uint32_t>(to - from), keyed_).prefix;
+    uint64_t bytes = Layout::Inner(static_cast<uint32_t>(to - from), keyed_, 0).end;
     for (size_t i = from; i < to; i++)
       bytes += items[i].overflow_blob != kNullRef ? sizeof(KeyOverflow) : items[i].separator.size();
     return bytes;
@@ -279,7 +281,7 @@ Status TreeWriter::Erase(Path* path, Ref* root) {
   if (!owned.ok()) return owned.status();
   PONGO_CHECK(owned.value());
   editor_.EraseLeaf(&leaf, at);
-  const uint32_t used = leaf.layout().prefix + leaf.heap_size() - leaf.heap_dead();
+  const uint32_t used = leaf.layout().end + leaf.heap_size() - leaf.heap_dead();
   const bool small = used < kLeafBytesMax / 4 && leaf.count() < editor_.LeafCountMax() / 4;
   Change change;
   change.left = leaf;

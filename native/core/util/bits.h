@@ -24,6 +24,20 @@ inline void Store(void* to, T value) {
   std::memcpy(to, &value, sizeof value);
 }
 
+// Equality of short byte strings without a call; reads nothing outside them.
+inline bool EqualBytes(const uint8_t* a, const uint8_t* b, size_t size) {
+  if (size > 32) [[unlikely]] return std::memcmp(a, b, size) == 0;
+  if (size >= 8) {
+    uint64_t difference = Load<uint64_t>(a + size - 8) ^ Load<uint64_t>(b + size - 8);
+    for (size_t i = 0; i + 8 < size; i += 8) difference |= Load<uint64_t>(a + i) ^ Load<uint64_t>(b + i);
+    return difference == 0;
+  }
+  if (size >= 4) return ((Load<uint32_t>(a) ^ Load<uint32_t>(b)) | (Load<uint32_t>(a + size - 4) ^ Load<uint32_t>(b + size - 4))) == 0;
+  uint32_t difference = 0;
+  for (size_t i = 0; i < size; i++) difference |= static_cast<uint32_t>(a[i] ^ b[i]);
+  return difference == 0;
+}
+
 inline uint64_t LoadBigEndian64(const void* from) { return __builtin_bswap64(Load<uint64_t>(from)); }
 
 }  // namespace pongo
