@@ -1,4 +1,4 @@
-// Collection and MultiCollection: ordered maps of any size, used like a Map.
+// Collection: an ordered map of any size, used like a Map.
 
 import { inspect, type InspectOptions } from 'node:util'
 import { kindCollection, kindMulti, type NativeDb, type NativeKey, type View } from './binding'
@@ -12,13 +12,12 @@ import {
   popKey,
   setPath,
 } from './dict_operations'
-import { valuesEqual } from './equality'
 import { pongoError, show } from './errors'
-import { writable, type Handle } from './handle'
+import type { Handle } from './handle'
 import { inspectLive } from './inspect'
 import { PagedIterable, PagedIterator, What, type Window } from './iterators'
 import { jsonText, parseJson } from './json'
-import { kLive, type Ref } from './live'
+import { kLive, writable, type Ref } from './live'
 import {
   booleanOption,
   checkOptions,
@@ -28,11 +27,12 @@ import {
   type PathOptions,
   type SetOptions,
 } from './options'
+import type { MultiCollection } from './multi_collection'
 import { handleOf, type Database } from './owner'
 import type { Path } from './path'
 import { search, type SearchView } from './search'
 import type { Key, Operator } from './types'
-import { encodeKey, encodeValue, isPlainObject, normalise } from './values'
+import { encodeKey, encodeValue, isPlainObject } from './values'
 
 /** Which keys `range` and `count` take, and how `range` walks them. */
 export interface RangeOptions {
@@ -165,12 +165,26 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
     return this
   }
 
-  /** Whether a key is present. O(log n). */
+  /**
+   * Whether a key is present. O(log n).
+   *
+   * @example
+   * users.has('ann')
+   * users.has(['tuple', 1])
+   */
   has(key: K): boolean {
     return this.#native.has(this.#view, this.#id, this.#key(key))
   }
 
-  /** Removes a key; returns whether it was present. O(log n). */
+  /**
+   * Removes a key; returns whether it was present. O(log n).
+   *
+   * Errors: `READONLY` through a snapshot or a read-only handle.
+   *
+   * @example
+   * users.delete('ann')   // true
+   * users.delete('ann')   // false
+   */
   delete(key: K): boolean {
     this.#writable()
     return this.#native.delete(this.#id, this.#key(key))
@@ -189,23 +203,49 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
     return popKey(this.#ref, 'pop', key, missing)
   }
 
-  /** Removes all entries in one commit. */
+  /**
+   * Removes all entries in one commit. O(n), by the engine.
+   *
+   * Errors: `READONLY` through a snapshot or a read-only handle.
+   *
+   * @example
+   * users.clear()
+   * users.size   // 0
+   */
   clear(): void {
     this.#writable()
     this.#native.clear(this.#id)
   }
 
-  /** The keys in order; the version is the one of `[Symbol.iterator]()`. */
+  /**
+   * The keys in order. The version is the one of the moment of `[Symbol.iterator]()`. O(1) for each.
+   *
+   * @example
+   * for (const key of users.keys()) console.log(key)
+   * const all = [...users.keys()]
+   */
   keys(): PagedIterator<K> {
     return new PagedIterator<K>(this.#ref, What.keys)
   }
 
-  /** The values in the order of their keys, containers live. */
+  /**
+   * The values in the order of their keys, containers live; one version, as `keys`. O(1) for each.
+   *
+   * @example
+   * for (const user of users.values()) user.seen = true
+   * const all = [...users.values()]
+   */
   values(): PagedIterator<V> {
     return new PagedIterator<V>(this.#ref, What.values)
   }
 
-  /** The pairs [key, value] in order, containers live. */
+  /**
+   * The pairs [key, value] in order, containers live; one version, as `keys`. O(1) for each.
+   *
+   * @example
+   * for (const [name, user] of users.entries()) console.log(name, user.age)
+   * const map = new Map(users)
+   */
   entries(): PagedIterator<[K, V]> {
     return new PagedIterator<[K, V]>(this.#ref, What.entries)
   }
@@ -214,7 +254,13 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
     return this.entries().start()
   }
 
-  /** Calls `fn(value, key, collection)` for each entry of the version at the call. */
+  /**
+   * Calls `fn(value, key, collection)` for each entry of the version at the call. O(n).
+   *
+   * @example
+   * users.forEach((user, name) => console.log(name, user.age))
+   * users.forEach(function (user) { this.push(user.age) }, ages)
+   */
   forEach(fn: (value: V, key: K, collection: this) => void, thisArg?: unknown): void {
     needFunction('forEach', fn)
     for (const [key, value] of this) fn.call(thisArg, value, key, this)
@@ -339,12 +385,24 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
     return id
   }
 
-  /** The entry with the least key, or undefined. O(log n). */
+  /**
+   * The entry with the least key, or undefined. O(log n).
+   *
+   * @example
+   * const [key, value] = users.first() ?? []
+   * events.first()?.[0]
+   */
   first(): [K, V] | undefined {
     return this.#native.at(this.#view, this.#id, 0) as [K, V] | undefined
   }
 
-  /** The entry with the greatest key, or undefined. O(log n). */
+  /**
+   * The entry with the greatest key, or undefined. O(log n).
+   *
+   * @example
+   * const [key, value] = users.last() ?? []
+   * events.last()?.[0]
+   */
   last(): [K, V] | undefined {
     return this.at(-1)
   }
@@ -381,7 +439,13 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
     return rank < 0 && this.#view === 0 ? this.#handle.pinned(read) : read(this.#view)
   }
 
-  /** The number of keys below `key`: its position, or where it would be. O(log n). */
+  /**
+   * The number of keys below `key`: its position, or where it would be. O(log n).
+   *
+   * @example
+   * const place = scores.rank([-points, name]) + 1
+   * users.at(users.rank('ann'))
+   */
   rank(key: K): number {
     return this.#native.rank(this.#view, this.#id, this.#key(key))
   }
@@ -460,7 +524,15 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
     return search(this.#ref, 'search', path, op, value)
   }
 
-  /** A deep plain copy: an object when all keys are strings, else a Map. O(size). Errors: `TYPE` for a cycle. */
+  /**
+   * A deep plain copy: an object when all keys are strings, else a Map. O(size).
+   *
+   * Errors: `TYPE` when containers form a cycle.
+   *
+   * @example
+   * const copy = users.native()
+   * structuredClone(copy)
+   */
   native(): any {
     return nativeCopy(this.#ref)
   }
@@ -497,83 +569,5 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
 
   [inspect.custom](depth: number, options: InspectOptions): string {
     return inspectLive(this, this[Symbol.toStringTag], depth, options)
-  }
-}
-
-/**
- * A Collection in which one key has many values, each once, in the order of values; containers by identity.
- * Ranges, ranks, `first`, `last`, `shift`, `size` work on pairs.
- *
- * @example
- * const byTag = db.collection({ multi: true })
- * byTag.set('red', 1).set('red', 2).getAll('red')   // [1, 2]
- */
-export class MultiCollection<K extends Key = any, V = any> extends Collection<K, V> {
-  /** All values of a key, in their order. O(log n) and the number of values. */
-  getAll(key: K): V[] {
-    const ref = this[kLive]
-    const native = encodeKey(ref.handle, key)
-    const read = (view: View): V[] => {
-      const [start, end] = ref.native.bounds(view, ref.id, native, native, 1 | 2 | 4 | 8)
-      return start >= end ? [] : (ref.native.page(view, ref.id, start, end - start, 1, What.values) as V[])
-    }
-    return ref.view === 0 ? ref.handle.pinned(read) : read(ref.view)
-  }
-
-  /**
-   * Removes all values of a key, or one of them; returns whether something was removed. One commit; O(log n) for all,
-   * O(k log n) for one of k.
-   *
-   * @example
-   * byTag.delete('red', 1)
-   * byTag.delete('red')
-   */
-  override delete(key: K, ...value: [] | [value: V]): boolean {
-    const ref = this[kLive]
-    writable(ref)
-    const native = encodeKey(ref.handle, key)
-    if (value.length === 0) return ref.native.delete(ref.id, native)
-    const unwanted = normalise(ref.handle, value[0])
-    return ref.handle.transaction(() => {
-      const values = this.getAll(key)
-      const index = values.findIndex((item) => valuesEqual(item, unwanted))
-      if (index < 0) return false
-      ref.native.delete(ref.id, native)
-      values.forEach((item, i) => {
-        if (i !== index) ref.native.set(ref.id, native, encodeValue(ref.handle, item, key), 0)
-      })
-      return true
-    })
-  }
-
-  /** Removes the first value of a key and returns it, atomically. Errors: `KEY` when there is none and no default. */
-  override pop(key: K, ...missing: [] | [missing: unknown]): any {
-    const ref = this[kLive]
-    writable(ref)
-    return ref.handle.transaction(() => {
-      const [first] = this.getAll(key)
-      if (first === undefined) return popKey(ref, 'pop', key, missing)
-      this.delete(key, first)
-      return first
-    })
-  }
-
-  /** Not for MultiCollections: `TYPE`. */
-  override cas(): never {
-    throw pongoError('TYPE', 'cas does not fit a MultiCollection: a key has many values')
-  }
-
-  /** Not for MultiCollections: `TYPE`. */
-  override incr(): never {
-    throw pongoError('TYPE', 'incr does not fit a MultiCollection: a key has many values')
-  }
-
-  /** Not for MultiCollections: `TYPE`. */
-  override modify(): never {
-    throw pongoError('TYPE', 'modify does not fit a MultiCollection: a key has many values')
-  }
-
-  override get [Symbol.toStringTag](): string {
-    return 'MultiCollection'
   }
 }

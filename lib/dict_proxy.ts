@@ -8,10 +8,9 @@ import { inspect, type InspectOptions } from 'node:util'
 import { kindDict } from './binding'
 import { dictOperations } from './dict_operations'
 import { pongoError, show } from './errors'
-import { writable } from './handle'
 import { inspectLive } from './inspect'
 import { readAll, What } from './iterators'
-import { kLive, type Ref } from './live'
+import { kLive, writable, type Ref } from './live'
 import { encodeValue } from './values'
 
 const dollar = 36

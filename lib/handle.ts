@@ -12,12 +12,13 @@ import {
   type NativeOptions,
   type View,
 } from './binding'
-import { Collection, MultiCollection } from './collection'
+import { Collection } from './collection'
 import { makeDict } from './dict_proxy'
 import { pongoError } from './errors'
 import type { CodeName } from './codes'
 import { makeList } from './list'
 import type { Ref } from './live'
+import { MultiCollection } from './multi_collection'
 import { Uuid } from './uuid'
 import { Reader, type Makers } from './wire'
 
@@ -212,9 +213,4 @@ function settled<T>(result: T): T {
     throw pongoError('TYPE', 'the function of a transaction returned a promise: await before it, not in it')
   }
   return result
-}
-
-/** Refuses a write through a snapshot. */
-export function writable(ref: Ref): void {
-  if (ref.view !== 0) throw pongoError('READONLY', 'a snapshot cannot be written: write to the live container')
 }

@@ -1,9 +1,10 @@
 // What the package exports.
 
-export { Collection, MultiCollection, type CollectionOptions, type RangeOptions } from './collection'
+export { Collection, type CollectionOptions, type RangeOptions } from './collection'
 export { Dict, List } from './containers'
 export { Database, open, type GcReport, type OpenOptions } from './database'
 export { PongoError } from './errors'
+export { MultiCollection } from './multi_collection'
 export { Snapshot } from './snapshot'
 export { Uuid } from './uuid'
 export type { ErrorCode } from './codes'

@@ -6,10 +6,9 @@
 
 import { inspect, type InspectOptions } from 'node:util'
 import { pongoError, show } from './errors'
-import { writable } from './handle'
 import { inspectLive } from './inspect'
 import { listMethods } from './list_methods'
-import { kLive, type Ref } from './live'
+import { kLive, writable, type Ref } from './live'
 import { encodeElement } from './values'
 
 class ListTarget extends Array<unknown> implements Ref {

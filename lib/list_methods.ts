@@ -12,10 +12,9 @@
 import { nativeCopy } from './dict_operations'
 import { valuesEqual } from './equality'
 import { pongoError, show } from './errors'
-import { writable } from './handle'
 import { PagedIterator, readAll, What } from './iterators'
 import { jsonText, parseJson } from './json'
-import { refOf, type Ref } from './live'
+import { refOf, writable, type Ref } from './live'
 import { encodeElement, encodeList, encodeWire, normalise } from './values'
 
 // No array is as long as this.
@@ -271,15 +270,8 @@ const methods: Record<string, Method> = {
   values,
   with: onCopy('with'),
 
-  // -- beyond arrays --
+  // -- beyond arrays: documented in types.ts, where programs see them --
 
-  /**
-   * Inserts a value before an index, as Python's list.insert: negative from the end, cut to the ends. O(log n).
-   *
-   * @example
-   * list.insert(0, 'first')
-   * list.insert(-1, 'last but one')
-   */
   insert(index: unknown, value: unknown) {
     const ref = own(this, 'insert')
     if (typeof index !== 'number' || !Number.isInteger(index)) {
@@ -294,15 +286,6 @@ const methods: Record<string, Method> = {
     return undefined
   },
 
-  /**
-   * Removes the first element that equals a value (deeply). O(n).
-   *
-   * Errors: `VALUE` when there is none.
-   *
-   * @example
-   * list.remove('b')
-   * list.remove({ id: 1 })
-   */
   remove(value: unknown) {
     const ref = own(this, 'remove')
     writable(ref)
@@ -315,13 +298,6 @@ const methods: Record<string, Method> = {
     return undefined
   },
 
-  /**
-   * Appends all values of an iterable in one commit. O(m log n).
-   *
-   * @example
-   * list.extend([1, 2, 3])
-   * list.extend(otherList)
-   */
   extend(items: unknown) {
     const ref = own(this, 'extend')
     writable(ref)
@@ -333,20 +309,10 @@ const methods: Record<string, Method> = {
     return undefined
   },
 
-  /** A deep plain copy. O(size). Errors: `TYPE` when containers form a cycle. */
   native() {
     return nativeCopy(own(this, 'native'))
   },
 
-  /**
-   * Without an argument: the content as JSON text. With one: replaces the content by that of JSON text, atomically.
-   *
-   * Errors: code `VALUE` (a `SyntaxError`) with line and column when it is not JSON; `TYPE` when it is no array.
-   *
-   * @example
-   * list.json()
-   * list.json('[1, 2, 3]')
-   */
   json(...text: unknown[]) {
     const ref = own(this, 'json')
     if (text.length === 0) return jsonText(nativeCopy(ref))

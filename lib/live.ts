@@ -1,6 +1,7 @@
 // What every live container is underneath: a reference to a container of a database as some view shows it.
 
 import type { Kind, NativeDb, View } from './binding'
+import { pongoError } from './errors'
 import type { Handle } from './handle'
 
 /** Answers a live container's `Ref`. Private to the package: no other code can hold this symbol. */
@@ -20,4 +21,9 @@ export interface Ref {
 /** The reference under a live container, or undefined for any other value. */
 export function refOf(value: unknown): Ref | undefined {
   return typeof value === 'object' && value !== null ? (value as { [kLive]?: Ref })[kLive] : undefined
+}
+
+/** Refuses a write through a snapshot. */
+export function writable(ref: Ref): void {
+  if (ref.view !== 0) throw pongoError('READONLY', 'a snapshot cannot be written: write to the live container')
 }

@@ -37,7 +37,7 @@ const parts = {
   modules: {
     stamp: 'node_modules/.pongodb/modules',
     product: 'node_modules/typescript/package.json',
-    inputs: () => fingerprint(['package.json', 'package-lock.json']),
+    inputs: () => fingerprint(['package-lock.json']),
     // Install scripts of dependencies are not needed; our own runs as the part `native`.
     build: () => npm(['ci', '--ignore-scripts', '--no-fund', '--no-audit', '--loglevel=error']),
   },

@@ -147,6 +147,8 @@ inline int Main(int argc, char** argv) {
     }                                                                 \
   } while (0)
 
+#ifndef PONGO_TEST_OWN_MAIN  // a test that is its own child process brings its own
 [[gnu::weak]] int main(int argc, char** argv) { return pongo::test::Main(argc, argv); }
+#endif
 
 #endif  // PONGO_TEST_CORE_HARNESS_H_

@@ -2,78 +2,25 @@
 
 #include <unistd.h>
 
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "database.h"
-#include "format/key_codec.h"
-#include "harness.h"
+#include "support.h"
 
 namespace pongo {
 namespace {
 
+using test::Folder;
+using test::GetText;
+using test::IntInput;
+using test::OpenSession;
+using test::TextInput;
+using test::TextKey;
+using test::VerifyClean;
+
 uint64_t Random() { return test::Random()(); }
-
-// A directory of its own for each test; removed with its files.
-class Folder {
- public:
-  Folder() {
-    char name[] = "/tmp/pongo-test-XXXXXX";
-    path_ = mkdtemp(name);
-  }
-  ~Folder() {
-    for (const char* file : {"db", "db-lock", "copy"}) unlink(File(file).c_str());
-    rmdir(path_.c_str());
-  }
-  std::string File(const char* name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
-std::unique_ptr<Session> OpenSession(const std::string& path, OpenOptions options = {}) {
-  std::string detail;
-  Result<std::unique_ptr<Session>> session = Session::Open(path, options, &detail);
-  if (!session.ok()) std::fprintf(stderr, "open: %s (%s)\n", session.status().text(), detail.c_str());
-  return session.ok() ? std::move(session.value()) : nullptr;
-}
-
-Input TextInput(const std::string& text) {
-  Input input;
-  input.view.type = ValueView::Type::kString;
-  input.view.data = reinterpret_cast<const uint8_t*>(text.data());
-  input.view.size = text.size();
-  return input;
-}
-
-struct TextKey {
-  explicit TextKey(const std::string& text) {
-    CHECK(buffer.AddString(reinterpret_cast<const uint8_t*>(text.data()), text.size()).ok());
-  }
-  KeyBuffer buffer;
-  Key key() const { return buffer.key(); }
-};
-
-bool GetText(Session* session, uint64_t view, uint64_t id, const std::string& key, std::string* text) {
-  bool found = false;
-  CHECK(session->Get(view, id, TextKey(key).key(), [&](const ValueView& v) {
-    found = v.type == ValueView::Type::kString;
-    text->assign(reinterpret_cast<const char*>(v.data), v.size);
-  }).ok());
-  return found;
-}
-
-void VerifyClean(Session* session) {
-  Counts counts;
-  std::string problem;
-  const Status status = session->Verify(&counts, &problem);
-  if (!status.ok()) std::fprintf(stderr, "verify: %s %s\n", status.text(), problem.c_str());
-  CHECK(status.ok());
-  CHECK_EQ(counts.orphans, 0u);
-}
 
 std::string RandomText(size_t limit) {
   std::string text(Random() % (limit + 1), ' ');
@@ -251,13 +198,6 @@ std::vector<int64_t> ReadList(Session* session, uint64_t id) {
     return true;
   }).ok());
   return values;
-}
-
-Input IntInput(int64_t value) {
-  Input input;
-  input.view.type = ValueView::Type::kInt;
-  input.view.integer = value;
-  return input;
 }
 
 TEST(ListsMatchAVector) {

@@ -33,7 +33,7 @@ class MarkBits {
 // Visits every block of every assigned slab: visit(ref, state word, size in bytes).
 template <class F>
 void EachBlock(Mapping* mapping, F&& visit) {
-  const uint64_t slabs = mapping->mapped_length() / kSlabSize;
+  const uint64_t slabs = mapping->MapPublished() / kSlabSize;
   for (uint64_t slab = 1; slab < slabs; slab++) {
     const uint64_t use = mapping->slab_state(slab)->load(std::memory_order_acquire);
     Atomic64* states = mapping->block_states(slab);
@@ -45,7 +45,6 @@ void EachBlock(Mapping* mapping, F&& visit) {
 }
 
 void Census(Mapping* mapping, Counts* counts) {
-  static_cast<void>(mapping->MapTo(mapping->header()->length.load(std::memory_order_acquire)).ok());
   EachBlock(mapping, [&](Ref, Atomic64* word, uint64_t size) {
     switch (BlockUseOf(word->load(std::memory_order_relaxed))) {
       case BlockUse::kFree:
@@ -66,13 +65,13 @@ void Census(Mapping* mapping, Counts* counts) {
         break;
     }
   });
-  for (uint64_t slab = 1; slab < mapping->mapped_length() / kSlabSize; slab++)
+  for (uint64_t slab = 1; slab < mapping->MapPublished() / kSlabSize; slab++)
     if (mapping->slab_state(slab)->load(std::memory_order_relaxed) == 0) counts->free_bytes += kSlabSize;
 }
 
 // A pinned version with the set of its blocks. `sweep_limit`: blocks born up to it that are not marked belong to nobody.
 struct Marked {
-  explicit Marked(Mapping* mapping) : bits(mapping->header()->length.load(std::memory_order_acquire)) {}
+  explicit Marked(Mapping* mapping) : bits(mapping->MapPublished()) {}
   Base base;
   uint32_t cell = kPinCells;
   uint64_t sweep_limit = 0;
@@ -92,7 +91,7 @@ Status PinAndMark(Mapping* mapping, ThreadSlot* slot, Marked* marked, FunctionRe
   slot->Clear();
   PONGO_TRY(read);
   // The root first, the published length second: the mark bits must cover all that the root reaches.
-  marked->bits = MarkBits(mapping->header()->length.load(std::memory_order_acquire));
+  marked->bits = MarkBits(mapping->MapPublished());
   return WalkVersion(
       mapping, marked->base,
       [&](Ref ref) -> Status {

@@ -36,6 +36,12 @@ class Mapping {
 
   // Ensures that `length` bytes of data and their segments are mapped here.
   Status MapTo(uint64_t length);
+  // Maps what other processes have published. The mapped length; what could not be mapped is left for the next call.
+  uint64_t MapPublished() {
+    const uint64_t published = header()->length.load(std::memory_order_acquire);
+    if (published > mapped_length() && !MapTo(published).ok()) [[unlikely]] return mapped_length();
+    return published;
+  }
   // Makes the data file at least `need` bytes longer than `seen`, unless somebody else already did. FULL, NOSPACE.
   Status Grow(uint64_t seen, uint64_t need, uint64_t chunk_size);
   // Reserves space for [offset, offset + size) of the control file.

@@ -54,7 +54,8 @@ class SlabMap {
   // Turns small slabs all of whose blocks are free into unassigned ones; at most `limit`. Returns how many.
   uint64_t HarvestEmptySlabs(uint32_t slot, uint64_t limit);
 
-  uint64_t SlabCount() const { return mapping_->header()->length.load(std::memory_order_acquire) / kSlabSize; }
+  // Slabs of the file as this process has it mapped; maps first what others have added.
+  uint64_t SlabCount() const { return mapping_->MapPublished() / kSlabSize; }
 
  private:
   static uint64_t TakeBit(Atomic64* words, uint64_t word_count, uint64_t start);
