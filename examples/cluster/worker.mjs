@@ -18,10 +18,10 @@ import { city, search } from './cities.mjs'
 import { figures } from './figures.mjs'
 import { admit, sweepLimits } from './rate_limit.mjs'
 import { login, readSession, sessionMs, sweepSessions } from './sessions.mjs'
-import { openState } from './state.mjs'
+import { contents, openFile } from './state.mjs'
 
 const { values: options } = parseArgs({ options: { file: { type: 'string' }, port: { type: 'string' } } })
-const state = openState(options.file)
+const state = contents(openFile(options.file))
 const { db, workers, served, hits } = state
 const me = cluster.worker.id
 const page = readFileSync(new URL('page.html', import.meta.url))
@@ -90,7 +90,9 @@ function serve(request, response) {
     }
     case 'GET /session': {
       const session = readSession(state, sessionIdOf(request))
-      return session ? answer(response, 200, session) : answer(response, 401, { error: 'no session, or it has expired' })
+      return session
+        ? answer(response, 200, session)
+        : answer(response, 401, { error: 'no session, or it has expired' })
     }
     case 'POST /hit':
       // The increment is committed before the answer leaves: a process that dies after this line loses nothing.

@@ -1,5 +1,5 @@
 // The module: open() and the UUIDs. Context-aware: everything it keeps belongs to one environment (environment.h).
-#include <node_api.h>
+#include <napi.h>
 
 #include <cmath>
 #include <string>
@@ -142,16 +142,18 @@ napi_value MakeUuid(napi_env env, Status (*make)(uint8_t*)) {
 napi_value Uuid4(napi_env env, napi_callback_info) { return MakeUuid(env, MakeUuid4); }
 napi_value Uuid7(napi_env env, napi_callback_info) { return MakeUuid(env, MakeUuid7); }
 
-napi_value Init(napi_env env, napi_value exports) {
+// Registration goes through node-addon-api. The calls that JavaScript makes later use Node-API itself: they are measured in
+// nanoseconds, and the wrappers end the process when a call fails in a worker that is being terminated.
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
   if (!Environment::Attach(env)) {
-    napi_throw_error(env, nullptr, "the addon could not attach to this JavaScript environment");
-    return nullptr;
+    Napi::Error::New(env, "the addon could not attach to this JavaScript environment").ThrowAsJavaScriptException();
+    return exports;
   }
   constexpr Method kFunctions[] = {{"open", Open}, {"uuid4", Uuid4}, {"uuid7", Uuid7}};
   for (const Method& function : kFunctions) {
     napi_value value = nullptr;
-    napi_create_function(env, function.name, NAPI_AUTO_LENGTH, function.callback, nullptr, &value);
-    if (!SetField(env, exports, function.name, value)) return nullptr;
+    if (napi_create_function(env, function.name, NAPI_AUTO_LENGTH, function.callback, nullptr, &value) != napi_ok) break;
+    exports.Set(function.name, Napi::Function(env, value));
   }
   return exports;
 }
@@ -159,5 +161,6 @@ napi_value Init(napi_env env, napi_value exports) {
 }  // namespace
 }  // namespace pongo::node
 
-// Node-API finds the module by this symbol, in every environment that loads it.
-NAPI_MODULE_INIT() { return pongo::node::Init(env, exports); }
+// The macro wants a name without namespace.
+static Napi::Object InitPongodb(Napi::Env env, Napi::Object exports) { return pongo::node::Init(env, exports); }
+NODE_API_MODULE(pongodb, InitPongodb)

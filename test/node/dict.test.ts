@@ -1,3 +1,4 @@
+import assert from 'node:assert'
 import { inspect } from 'node:util'
 import { Dict } from 'pongodb'
 import { describe, expect, test } from 'vitest'
@@ -133,6 +134,19 @@ describe('a Dict is like an object', () => {
     ])
     expect(root.d.$native()).toEqual({ $price: 5, plain: 2 })
     expect(root.d.$json()).toBe('{"$price":5,"plain":2}')
+  })
+
+  test("node's own assertions take it for what it shows", () => {
+    const { root } = freshDatabase()
+    root.d = { a: 1, b: [1, 2, { c: 3 }] }
+    assert.deepStrictEqual(root.d, { a: 1, b: [1, 2, { c: 3 }] })
+    assert.notDeepStrictEqual(root.d, { a: 1, b: [1, 2, { c: 4 }] })
+    assert.deepStrictEqual(root.d.b, [1, 2, { c: 3 }])
+    const { a, ...rest } = root.d
+    expect(a).toBe(1)
+    expect(Object.keys(rest)).toEqual(['b'])
+    Object.assign(root.d, { b: 'replaced', z: { y: 1 } })
+    expect(root.d.$native()).toEqual({ a: 1, b: 'replaced', z: { y: 1 } })
   })
 
   test('prints as an object, cycles and all', () => {
