@@ -22,7 +22,7 @@ export function figures({ db, hits, sessions, workers, served, totals, cities })
       limited: then(totals).get('limited', 0),
       cities: then(cities).size,
       version: snapshot.version,
-      load: `${loadavg()[0].toFixed(1)} on ${availableParallelism()} cores`,
+      load: `${loadavg()[0].toFixed(1)} / ${availableParallelism()}`,
     }
   } finally {
     snapshot.release()

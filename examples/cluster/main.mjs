@@ -64,7 +64,7 @@ if (options.help) {
 }
 
 const interruption = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => interruption.abort())
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => interruption.abort())
 const { signal } = interruption
 
 mkdirSync(options.data, { recursive: true })
@@ -86,12 +86,11 @@ console.log(
 const state = contents(db)
 beginRun(state)
 const servers = new ServerCluster(state, { file, count: options.workers, port: options.port })
-let problems = []
 try {
   await servers.start()
   console.log(`server      ${servers.url}/ with ${options.workers} workers`)
   signal.throwIfAborted()
-  if (options.seconds > 0) problems = await driveAndJudge()
+  if (options.seconds > 0) complain(await driveAndJudge())
   signal.throwIfAborted()
   if (options.serve) {
     console.log('serving until Ctrl-C')
@@ -99,12 +98,15 @@ try {
   }
 } catch (error) {
   // After Ctrl-C that is how it ends; a worker that was just starting may have died of it.
-  if (!signal.aborted) problems = [error.message]
+  if (!signal.aborted) complain([error.message])
 }
 await servers.stop()
 db.close()
-for (const problem of problems) console.log(`WRONG       ${problem}`)
-process.exitCode = problems.length === 0 ? 0 : 1
+
+function complain(problems) {
+  for (const problem of problems) console.log(`WRONG       ${problem}`)
+  if (problems.length > 0) process.exitCode = 1
+}
 
 async function driveAndJudge() {
   console.log(`load        ${options.seconds} s of mixed requests; a worker is killed in the middle`)

@@ -76,9 +76,14 @@ class SessionImpl {
     return status;
   }
 
-  // Runs a write as one transaction, again after each conflict; inside an explicit transaction just once.
+  // Runs a write as one transaction, again after each conflict; inside an explicit transaction just once. `restart` is called
+  // before a repeated attempt, so that what a lost one has reported is forgotten.
   template <class F>
   Status Write(bool sync, F&& body) {
+    return Write(sync, body, [] {});
+  }
+  template <class F, class R>
+  Status Write(bool sync, F&& body, R&& restart) {
     PONGO_TRY(CheckWrite());
     if (transaction.active()) {
       if (sync) return Status(Code::kARG, "sync cannot be asked for inside a transaction");
@@ -96,6 +101,7 @@ class SessionImpl {
       PONGO_TRY(transaction.Commit(&committed));
       if (committed) break;
       turn.Lost(&attempts);
+      restart();
     }
     if (sync || durability == Durability::kSync) return file->SyncTo(transaction.committed_version());
     return Status::Ok();
@@ -165,6 +171,11 @@ Status Session::Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor fou
     if (status.ok() && !present) status = Status(Code::kKEY, "the container no longer exists");
     if (status.ok() && entry.kind() == static_cast<uint8_t>(Kind::kList))
       status = Status(Code::kTYPE, "the operation needs a Dict or Collection, and this is a List");
+    if (status.ok() && entry.kind() == static_cast<uint8_t>(Kind::kMulti)) {
+      status = GetValue(ReadView(s.mapping, base.table), id, key, found);
+      s.slot.Clear();
+      return status;
+    }
     if (status.ok()) cached = SessionImpl::CacheEntry{id, word, base.version, entry};
   }
   if (status.ok()) {
@@ -218,12 +229,7 @@ Status Session::Bounds(uint64_t view, uint64_t id, const Key& lo, const Key& hi,
 }
 
 Status Session::Rank(uint64_t view, uint64_t id, const Key& key, uint64_t* rank) {
-  return impl_->Read(view, [&](const ReadView& v) -> Status {
-    ObjectEntry entry;
-    PONGO_TRY(v.Keyed(id, &entry));
-    bool equal;
-    return TreeReader(v.mapping(), true).Rank(entry.tree(), key, rank, &equal);
-  });
+  return impl_->Read(view, [&](const ReadView& v) { return FindRank(v, id, key, rank); });
 }
 
 Status Session::ListGet(uint64_t view, uint64_t id, uint64_t index, ValueVisitor found) {
@@ -241,11 +247,11 @@ Status Session::Delete(uint64_t id, const Key& key, bool* was_present) {
 }
 
 Status Session::Pop(uint64_t id, const Key& key, ValueVisitor found) {
-  return impl_->Write(false, [&](Operations& o) { return o.Pop(id, key, found); });
+  return impl_->Write(false, [&](Operations& o) { return o.Pop(id, key, found); }, [&] { found(ValueView()); });
 }
 
 Status Session::Shift(uint64_t id, EntryVisitor visit) {
-  return impl_->Write(false, [&](Operations& o) { return o.Shift(id, visit); });
+  return impl_->Write(false, [&](Operations& o) { return o.Shift(id, visit); }, [&] { visit(Key(), ValueView()); });
 }
 
 Status Session::Update(uint64_t id, const uint8_t* wire_dict, size_t size) {
@@ -325,11 +331,11 @@ Status Session::ListPush(uint64_t id, const Input& value, uint64_t* length) {
 }
 
 Status Session::ListPop(uint64_t id, ValueVisitor found) {
-  return impl_->Write(false, [&](Operations& o) { return o.ListTake(id, false, found); });
+  return impl_->Write(false, [&](Operations& o) { return o.ListTake(id, false, found); }, [&] { found(ValueView()); });
 }
 
 Status Session::ListShift(uint64_t id, ValueVisitor found) {
-  return impl_->Write(false, [&](Operations& o) { return o.ListTake(id, true, found); });
+  return impl_->Write(false, [&](Operations& o) { return o.ListTake(id, true, found); }, [&] { found(ValueView()); });
 }
 
 // -- transactions --

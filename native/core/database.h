@@ -25,6 +25,9 @@ namespace pongo {
 
 class SessionImpl;
 
+// Visitors of writes that return what they remove may be called more than once, because the operation is run again after a
+// conflict: the last call counts, and a call with a value of type kAbsent says that nothing counts yet.
+
 class Session {
  public:
   // Opens or creates the file. On failure *detail receives a sentence naming the file and what to do.

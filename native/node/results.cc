@@ -227,6 +227,7 @@ napi_value MakeString(napi_env env, const uint8_t* utf8, size_t size) {
 }
 
 void Capture(napi_env env, const ValueView& view, Captured* captured) {
+  *captured = Captured();  // a lost attempt may have captured something: the last call counts
   napi_value& value = captured->value;
   const char* failure = kTooLong;
   switch (view.type) {
@@ -295,6 +296,11 @@ napi_value Release(const Handle& handle, uint64_t view, const Captured& captured
 // -- scans --
 
 void EntryList::Add(const Key& key, const ValueView& value) {
+  if (value.type == ValueView::Type::kAbsent) {  // a new attempt begins
+    entries_.clear();
+    waiting_.clear();
+    return;
+  }
   Entry entry;
   if ((what_ & 1) != 0) {
     const uint8_t* text;

@@ -38,6 +38,8 @@ Status GetValue(const ReadView& view, uint64_t id, const Key& key, ValueVisitor 
 Status GetAt(const ReadView& view, uint64_t id, uint64_t index, ValueVisitor found);
 Status GetPathValue(const ReadView& view, uint64_t id, const PathStep* steps, size_t count, ValueVisitor found);
 Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit);
+// Number of entries below `key`.
+Status FindRank(const ReadView& view, uint64_t id, const Key& key, uint64_t* rank);
 Status FindBounds(const ReadView& view, uint64_t id, const Key& lo, const Key& hi, uint32_t flags, uint64_t* begin, uint64_t* end);
 // The deep plain copy of a container, appended in wire form. A cycle: TYPE; deeper than 512: DEPTH. O(size).
 Status CopyNative(const ReadView& view, uint64_t id, std::vector<uint8_t>* wire);
@@ -74,6 +76,10 @@ class Operations {
   Status ListTake(uint64_t id, bool first, ValueVisitor found);
 
  private:
+  // MultiCollections: the same operations on pairs.
+  Status SetPair(ContainerState* state, const Key& key, const Input& value, uint32_t flags);
+  Status DeletePairs(ContainerState* state, const Key& key, bool* was_present);
+  Status TakeAt(ContainerState* state, uint64_t position, EntryVisitor visit);
   // The entry that a step names: path into the tree, present or not.
   struct Place {
     ContainerState* state = nullptr;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "format/wire_writer.h"
+#include "model/multi.h"
 #include "model/operations.h"
 
 namespace pongo {
@@ -9,6 +10,26 @@ namespace {
 constexpr Status kNoContainer(Code::kKEY, "the container no longer exists");
 constexpr Status kNotKeyed(Code::kTYPE, "the operation needs a Dict or Collection, and this is a List");
 constexpr Status kNotList(Code::kTYPE, "the operation needs a List, and this is a Dict or Collection");
+
+bool IsMulti(const ObjectEntry& entry) { return entry.kind() == static_cast<uint8_t>(Kind::kMulti); }
+
+Key BorrowBytes(const std::vector<uint8_t>& bytes) {
+  Key key;
+  key.data = bytes.data();
+  key.size = static_cast<uint32_t>(bytes.size());
+  return key;
+}
+
+// Positions [begin, end) of the pairs with this key.
+Status PairRange(Mapping* mapping, const ObjectEntry& entry, const Key& key, uint64_t* begin, uint64_t* end) {
+  std::vector<uint8_t> lo;
+  std::vector<uint8_t> hi;
+  PONGO_TRY(PairBounds(key, &lo, &hi));
+  const TreeReader tree(mapping, true);
+  bool equal;
+  PONGO_TRY(tree.Rank(entry.tree(), BorrowBytes(lo), begin, &equal));
+  return tree.Rank(entry.tree(), BorrowBytes(hi), end, &equal);
+}
 
 bool IsKeyedKind(uint8_t kind) { return kind != static_cast<uint8_t>(Kind::kList); }
 
@@ -59,6 +80,16 @@ Status ReadView::List(uint64_t id, ObjectEntry* entry) const {
 Status GetValue(const ReadView& view, uint64_t id, const Key& key, ValueVisitor visit) {
   ObjectEntry entry;
   PONGO_TRY(view.Keyed(id, &entry));
+  if (IsMulti(entry)) {  // the first value
+    uint64_t begin;
+    uint64_t end;
+    PONGO_TRY(PairRange(view.mapping(), entry, key, &begin, &end));
+    if (begin == end) return Status::Ok();
+    return PageEntries(view, id, begin, 1, 1, [&](const Key&, const ValueView& value) {
+      visit(value);
+      return true;
+    });
+  }
   bool present;
   Found found;
   PONGO_TRY(TreeReader(view.mapping(), true).Find(entry.tree(), key, &present, &found));
@@ -83,6 +114,17 @@ Status GetPathValue(const ReadView& view, uint64_t id, const PathStep* steps, si
     if (!present) return i == 0 ? kNoContainer : Status::Ok();
     const bool keyed = IsKeyedKind(entry.kind());
     Found found;
+    if (IsMulti(entry)) {  // leads to the first value of the key
+      ValueView first;
+      PONGO_TRY(GetValue(view, id, steps[i].key, [&](const ValueView& value) {
+        first.type = value.type;
+        first.id = value.id;
+        if (i + 1 == count) visit(value);
+      }));
+      if (i + 1 == count || first.type != ValueView::Type::kContainer) return Status::Ok();
+      id = first.id;
+      continue;
+    }
     if (keyed) {
       PONGO_TRY(TreeReader(mapping, true).Find(entry.tree(), steps[i].key, &present, &found));
     } else {
@@ -116,6 +158,8 @@ Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t c
   Mapping* mapping = view.mapping();
   std::vector<uint8_t> bytes;
   Status failed;
+  const bool multi = IsMulti(entry);
+  Pair pair;
   PONGO_TRY(TreeReader(mapping, keyed).Scan(entry.tree(), start, count, step, [&](const Node& leaf, uint32_t i) {
     Key key;
     if (keyed) {
@@ -127,6 +171,10 @@ Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t c
       }
       key = BorrowStored(stored, &bytes);
     }
+    if (multi) {
+      failed = pair.Read(key);
+      return failed.ok() && visit(pair.key(), pair.value());
+    }
     ValueView value;
     failed = DecodeWord(mapping, leaf, leaf.word(i), &value);
     return failed.ok() && visit(key, value);
@@ -134,38 +182,47 @@ Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t c
   return failed;
 }
 
+Status FindRank(const ReadView& view, uint64_t id, const Key& key, uint64_t* rank) {
+  ObjectEntry entry;
+  PONGO_TRY(view.Keyed(id, &entry));
+  uint64_t end;
+  if (IsMulti(entry)) return PairRange(view.mapping(), entry, key, rank, &end);
+  bool equal;
+  return TreeReader(view.mapping(), true).Rank(entry.tree(), key, rank, &equal);
+}
+
 Status FindBounds(const ReadView& view, uint64_t id, const Key& lo, const Key& hi, uint32_t flags, uint64_t* begin, uint64_t* end) {
   ObjectEntry entry;
   PONGO_TRY(view.Keyed(id, &entry));
   const TreeReader tree(view.mapping(), true);
+  const bool multi = IsMulti(entry);
   *begin = 0;
   *end = entry.size;
-  bool equal;
+  // Positions of the first entry with this key, and behind the last.
+  const auto around = [&](const Key& key, uint64_t* from, uint64_t* to) -> Status {
+    if (multi) return PairRange(view.mapping(), entry, key, from, to);
+    bool equal;
+    PONGO_TRY(tree.Rank(entry.tree(), key, from, &equal));
+    *to = *from + (equal ? 1 : 0);
+    return Status::Ok();
+  };
+  uint64_t from;
+  uint64_t to;
   if ((flags & kPrefix) != 0) {
     std::vector<uint8_t> low;
     std::vector<uint8_t> high;
     PONGO_TRY(PrefixBounds(lo, &low, &high));
-    Key key;
-    key.data = low.data();
-    key.size = static_cast<uint32_t>(low.size());
-    PONGO_TRY(tree.Rank(entry.tree(), key, begin, &equal));
-    if (!high.empty()) {
-      key.data = high.data();
-      key.size = static_cast<uint32_t>(high.size());
-      uint64_t stop;
-      PONGO_TRY(tree.Rank(entry.tree(), key, &stop, &equal));
-      *end = stop;
-    }
+    if (multi) return Status(Code::kTYPE, "a MultiCollection has no prefix ranges");
+    PONGO_TRY(around(BorrowBytes(low), begin, &to));
+    PONGO_TRY(around(BorrowBytes(high), end, &to));
   }
   if ((flags & kLower) != 0) {
-    uint64_t rank;
-    PONGO_TRY(tree.Rank(entry.tree(), lo, &rank, &equal));
-    *begin = std::max(*begin, rank + (equal && (flags & kLowerInclusive) == 0 ? 1 : 0));
+    PONGO_TRY(around(lo, &from, &to));
+    *begin = std::max(*begin, (flags & kLowerInclusive) != 0 ? from : to);
   }
   if ((flags & kUpper) != 0) {
-    uint64_t rank;
-    PONGO_TRY(tree.Rank(entry.tree(), hi, &rank, &equal));
-    *end = std::min(*end, rank + (equal && (flags & kUpperInclusive) != 0 ? 1 : 0));
+    PONGO_TRY(around(hi, &from, &to));
+    *end = std::min(*end, (flags & kUpperInclusive) != 0 ? to : from);
   }
   if (*end < *begin) *end = *begin;
   return Status::Ok();
@@ -205,6 +262,7 @@ Status CopyContainer(const ReadView& view, uint64_t id, std::vector<uint64_t>* o
   const bool keyed = IsKeyedKind(entry.kind());
   const size_t head = !keyed                                                     ? writer.List()
                       : entry.kind() == static_cast<uint8_t>(Kind::kDict) ? writer.Dict()
+                      : IsMulti(entry)                                           ? writer.Multi()
                                                                                  : writer.Collection();
   uint32_t count = 0;
   Status failed;
@@ -234,17 +292,6 @@ Status CopyNative(const ReadView& view, uint64_t id, std::vector<uint8_t>* wire)
 
 namespace {
 
-ValueView ViewOfItem(const WireItem& item) {
-  ValueView view;
-  view.type = static_cast<ValueView::Type>(item.type);  // the same order, as wire_reader.h says
-  view.negative = item.negative;
-  view.kind = static_cast<Kind>(item.kind);
-  view.id = item.id;
-  view.data = item.data;
-  view.size = item.size;
-  return view;
-}
-
 Status SameAsItem(const ReadView& view, const ValueView& stored, WireReader* reader, uint32_t depth, bool* same) {
   WireItem item;
   PONGO_TRY(reader->Next(&item));
@@ -259,7 +306,7 @@ Status SameAsItem(const ReadView& view, const ValueView& stored, WireReader* rea
   bool present;
   PONGO_TRY(view.Lookup(stored.id, &present, &entry));
   const bool list = item.type == WireType::kList;
-  if (!present || entry.size != item.count || list == IsKeyedKind(entry.kind())) return Status::Ok();
+  if (!present || entry.size != item.count || list == IsKeyedKind(entry.kind()) || IsMulti(entry)) return Status::Ok();
   KeyBuffer key;
   for (uint32_t i = 0; i < item.count; i++) {
     Found found;

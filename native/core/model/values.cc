@@ -117,6 +117,17 @@ bool BigEqualsDouble(const ValueView& big, double d) {
 
 }  // namespace
 
+ValueView ViewOfItem(const WireItem& item) {
+  ValueView view;
+  view.type = static_cast<ValueView::Type>(item.type);  // the same order, as wire_reader.h says
+  view.negative = item.negative;
+  view.kind = static_cast<Kind>(item.kind);
+  view.id = item.id;
+  view.data = item.data;
+  view.size = item.size;
+  return view;
+}
+
 bool SameValue(const ValueView& a, const ValueView& b) {
   using Type = ValueView::Type;
   if (a.type != b.type) {
@@ -231,15 +242,8 @@ Status ValueBuilder::Build(const Input& input, Payload* payload) {
 Status ValueBuilder::FromItem(WireReader* reader, const WireItem& item, uint32_t depth, Payload* payload) {
   if (item.type <= WireType::kContainer) {
     // integer lives in the payload's own storage only for the inline forms; large ones need bytes that stay.
-    ValueView view;
-    view.type = static_cast<ValueView::Type>(item.type);
-    view.negative = item.negative;
-    view.kind = static_cast<Kind>(item.kind);
-    view.data = item.data;
-    view.size = item.size;
-    view.id = item.id;
+    const ValueView view = ViewOfItem(item);
     if (view.type == ValueView::Type::kInt || view.type == ValueView::Type::kDateTime) {
-      view.integer = item.integer;
       PONGO_TRY(FromView(view, payload));
       if (payload->local != nullptr) {  // the eight bytes must outlive the view: they go to the arena
         payload->local = nullptr;

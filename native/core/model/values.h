@@ -20,6 +20,9 @@ inline constexpr uint32_t kDepthMax = 512;
 // What the word of a leaf means. The view borrows from the mapped file. CORRUPT.
 Status DecodeWord(Mapping* mapping, const Node& leaf, Word word, ValueView* view);
 
+// A wire item that is no list or dict, as a view.
+ValueView ViewOfItem(const WireItem& item);
+
 // Equality of stored primitives: 1 = 1.0, NaN = NaN, -0 = 0; containers by identity.
 bool SameValue(const ValueView& a, const ValueView& b);
 

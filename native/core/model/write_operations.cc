@@ -1,6 +1,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "model/multi.h"
 #include "model/numbers.h"
 #include "model/operations.h"
 
@@ -14,6 +15,10 @@ constexpr Status kNotIndex(Code::kINDEX, "a List is addressed by an index, 0 or 
 constexpr Status kNoIntermediate(Code::kKEY, "an intermediate of the path is missing or is no container");
 constexpr Status kPresent(Code::kEXISTS, "the key is already present");
 constexpr uint64_t kListLengthMax = 0xffffffffu;  // as JavaScript's arrays
+
+constexpr Status kManyValues(Code::kTYPE, "the operation does not fit a MultiCollection: a key has many values");
+
+bool IsMulti(const ContainerState& state) { return state.exists && state.now.kind() == static_cast<uint8_t>(Kind::kMulti); }
 
 PathStep KeyStep(const Key& key) {
   PathStep step;
@@ -109,8 +114,55 @@ Status Operations::Remove(Place* place) {
   return Status::Ok();
 }
 
+Status Operations::SetPair(ContainerState* state, const Key& key, const Input& value, uint32_t flags) {
+  return Guard([&]() -> Status {
+    Payload payload;
+    ValueView view = value.view;
+    if (value.wire != nullptr) {
+      WireReader reader(value.wire, value.wire_size);
+      WireItem item;
+      PONGO_TRY(reader.Next(&item));
+      view = ViewOfItem(item);
+      if (item.type > WireType::kContainer) PONGO_TRY(builder_->Build(value, &payload));
+    }
+    if (view.type == ValueView::Type::kContainer) PONGO_TRY(builder_->FromView(view, &payload));
+    if (IsContainer(payload.word)) {
+      view.type = ValueView::Type::kContainer;
+      view.id = ContainerId(payload.word);
+      view.kind = static_cast<Kind>(ContainerKind(payload.word));
+    }
+    KeyBuffer pair;
+    PONGO_TRY(MakePairKey(key, view, &pair));
+    Place place;
+    PONGO_TRY(Locate(state->id, KeyStep(pair.key()), &place));
+    if (place.present) return (flags & kSetFailIfPresent) != 0 ? kPresent : Status::Ok();
+    const Key stored = pair.key();
+    return Write(&place, &stored, payload);
+  });
+}
+
+Status Operations::DeletePairs(ContainerState* state, const Key& key, bool* was_present) {
+  uint64_t begin;
+  uint64_t end;
+  PONGO_TRY(FindBounds(ReadView(txn_->mapping(), txn_), state->id, key, key, kLower | kLowerInclusive | kUpper | kUpperInclusive,
+                       &begin, &end));
+  *was_present = begin < end;
+  return Guard([&]() -> Status {
+    for (; begin < end; end--) {
+      Place place;
+      place.state = state;
+      place.present = true;
+      PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), true).SeekAt(state->now.tree(), begin, &place.path));
+      PONGO_TRY(Remove(&place));
+    }
+    return Status::Ok();
+  });
+}
+
 Status Operations::SetStep(uint64_t id, const PathStep& step, const Input& value, uint32_t flags) {
   Place place;
+  PONGO_TRY(txn_->Read(id, &place.state));
+  if (IsMulti(*place.state)) return SetPair(place.state, step.key, value, flags);
   PONGO_TRY(Locate(id, step, &place));
   if (place.present && (flags & kSetFailIfPresent) != 0) return kPresent;
   if (!place.keyed && !place.present) return ListSet(id, static_cast<uint64_t>(step.index), value);
@@ -129,6 +181,8 @@ Status Operations::Set(uint64_t id, const Key& key, const Input& value, uint32_t
 
 Status Operations::DeleteStep(uint64_t id, const PathStep& step, bool* was_present) {
   Place place;
+  PONGO_TRY(txn_->Read(id, &place.state));
+  if (IsMulti(*place.state)) return DeletePairs(place.state, step.key, was_present);
   PONGO_TRY(Locate(id, step, &place));
   *was_present = place.present;
   if (!place.present) return Status::Ok();
@@ -145,6 +199,16 @@ Status Operations::Pop(uint64_t id, const Key& key, ValueVisitor found) {
   Place place;
   ContainerState* state;
   PONGO_TRY(State(id, true, &state));
+  if (IsMulti(*state)) {  // the first value of the key
+    uint64_t begin;
+    uint64_t end;
+    const ReadView view(txn_->mapping(), txn_);
+    PONGO_TRY(FindBounds(view, id, key, key, kLower | kLowerInclusive | kUpper | kUpperInclusive, &begin, &end));
+    return begin == end ? Status::Ok() : TakeAt(state, begin, [&](const Key&, const ValueView& value) {
+      found(value);
+      return true;
+    });
+  }
   PONGO_TRY(Locate(id, KeyStep(key), &place));
   if (!place.present) return Status::Ok();
   // Visited first: removing may give its memory to somebody else. The visitor may be called again on a retry.
@@ -155,18 +219,22 @@ Status Operations::Pop(uint64_t id, const Key& key, ValueVisitor found) {
   return Guard([&] { return Remove(&place); });
 }
 
-Status Operations::Shift(uint64_t id, EntryVisitor visit) {
-  ContainerState* state;
-  PONGO_TRY(State(id, true, &state));
-  if (state->now.size == 0) return Status::Ok();
-  PONGO_TRY(PageEntries(ReadView(txn_->mapping(), txn_), id, 0, 1, 1, visit));
+// Visits the entry at a position, then removes it.
+Status Operations::TakeAt(ContainerState* state, uint64_t position, EntryVisitor visit) {
+  PONGO_TRY(PageEntries(ReadView(txn_->mapping(), txn_), state->id, position, 1, 1, visit));
   return Guard([&]() -> Status {
     Place place;
     place.state = state;
     place.present = true;
-    PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), true).SeekAt(state->now.tree(), 0, &place.path));
+    PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), true).SeekAt(state->now.tree(), position, &place.path));
     return Remove(&place);
   });
+}
+
+Status Operations::Shift(uint64_t id, EntryVisitor visit) {
+  ContainerState* state;
+  PONGO_TRY(State(id, true, &state));
+  return state->now.size == 0 ? Status::Ok() : TakeAt(state, 0, visit);
 }
 
 Status Operations::Update(uint64_t id, const uint8_t* wire, size_t size) {
@@ -176,7 +244,7 @@ Status Operations::Update(uint64_t id, const uint8_t* wire, size_t size) {
   WireItem head;
   PONGO_TRY(reader.Next(&head));
   if (head.type < WireType::kDict) return Status(Code::kTYPE, "update needs keys and values");
-  if (state->now.size == 0) {  // nothing to merge with: built in one go
+  if (state->now.size == 0 && !IsMulti(*state)) {  // nothing to merge with: built in one go
     return Guard([&]() -> Status {
       Ref root;
       uint64_t count;
@@ -206,6 +274,8 @@ Status Operations::Update(uint64_t id, const uint8_t* wire, size_t size) {
 
 Status Operations::IncrementStep(uint64_t id, const PathStep& step, const ValueView& by, ValueVisitor result) {
   Place place;
+  PONGO_TRY(txn_->Read(id, &place.state));
+  if (IsMulti(*place.state)) return kManyValues;
   PONGO_TRY(Locate(id, step, &place));
   if (!place.keyed && !place.present) return kNotIndex;
   ValueView old;
@@ -247,6 +317,8 @@ Status Operations::Matches(const Place& place, const Input* expected, bool* same
 
 Status Operations::CompareAndSetStep(uint64_t id, const PathStep& step, const Input* expected, const Input* next, bool* swapped) {
   Place place;
+  PONGO_TRY(txn_->Read(id, &place.state));
+  if (IsMulti(*place.state)) return kManyValues;
   PONGO_TRY(Locate(id, step, &place));
   PONGO_TRY(Matches(place, expected, swapped));
   if (!*swapped) return Status::Ok();
@@ -284,6 +356,12 @@ Status Operations::ResolvePath(uint64_t id, const PathStep* steps, size_t count,
 }
 
 Status Operations::Create(Kind kind, const uint8_t* wire, size_t size, uint64_t* id) {
+  if (kind == Kind::kMulti && wire != nullptr) {
+    return Guard([&]() -> Status {
+      PONGO_TRY(builder_->BuildContainer(kind, nullptr, 0, id));
+      return Update(*id, wire, size);
+    });
+  }
   return Guard([&] { return builder_->BuildContainer(kind, wire, size, id); });
 }
 
@@ -323,6 +401,12 @@ Status Operations::Replace(uint64_t id, const uint8_t* wire, size_t size) {
   PONGO_TRY(KindOf(id, &keyed));
   ContainerState* state;
   PONGO_TRY(txn_->Read(id, &state));
+  if (IsMulti(*state)) {
+    return Guard([&]() -> Status {
+      PONGO_TRY(Clear(id));
+      return Update(id, wire, size);
+    });
+  }
   return Guard([&]() -> Status {
     // The new content first: it may hold containers that the old one holds.
     Ref root;
