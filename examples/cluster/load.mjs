@@ -51,7 +51,13 @@ const greedy = Math.ceil(connections / 4)
 addVisitors(connections, (i) => (i < greedy ? 'crawler' : `visitor ${i}`))
 process.send({ started: true })
 process.on('message', (message) => {
-  if (message === 'newcomers') addVisitors(Math.ceil(connections / 2), (i) => `newcomer ${i}`)
+  if (message !== 'newcomers') return
+  // One after another: a crowd would go to the workers that are awake, and leave the replacement out.
+  let coming = Math.ceil(connections / 2)
+  const arrivals = setInterval(() => {
+    if (coming-- === 0 || performance.now() >= deadline) clearInterval(arrivals)
+    else addVisitors(1, (i) => `newcomer ${i}`)
+  }, 100)
 })
 process.on('SIGINT', () => {})
 process.on('disconnect', () => process.exit())

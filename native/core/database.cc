@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <mutex>
 
 #include "model/database_file.h"
 #include "model/maintenance.h"
@@ -67,7 +68,10 @@ class SessionImpl {
       if (found == snapshots.end()) return kNoSnapshot;
       return body(ReadView(mapping, found->second.base.table));
     }
-    if (transaction.is_explicit() && transaction.active()) return body(ReadView(mapping, &transaction));
+    if (transaction.is_explicit() && transaction.active()) {
+      PONGO_TRY(transaction.poison());
+      return body(ReadView(mapping, &transaction));
+    }
     const uint64_t word = slot.Announce();
     Base base;
     Status status = ReadBase(mapping, word, &base);
@@ -87,18 +91,28 @@ class SessionImpl {
     PONGO_TRY(CheckWrite());
     if (transaction.active()) {
       if (sync) return Status(Code::kARG, "sync cannot be asked for inside a transaction");
+      PONGO_TRY(transaction.poison());
       return body(operations);
     }
     Turn::Attempts attempts(&turn);
+    bool checkpointed = false;
     for (;;) {
       turn.Yield(&attempts);
       PONGO_TRY(transaction.Start(false));
-      if (const Status status = body(operations); !status.ok()) {
+      bool committed = false;
+      Status status = body(operations);
+      if (status.ok())
+        status = transaction.Commit(&committed);
+      else
         transaction.Abort();
-        return status;
+      if ((status.code() == Code::kFULL || status.code() == Code::kNOSPACE) && !checkpointed) {
+        // Perhaps only the older durable root holds the space: make the present one durable and try once more.
+        checkpointed = true;
+        PONGO_TRY(file->SyncTo(mapping->header()->version.load(std::memory_order_seq_cst)));
+        restart();
+        continue;
       }
-      bool committed;
-      PONGO_TRY(transaction.Commit(&committed));
+      PONGO_TRY(status);
       if (committed) break;
       turn.Lost(&attempts);
       restart();
@@ -107,6 +121,13 @@ class SessionImpl {
     return Status::Ok();
   }
 
+  // For the calls that may come from any thread, while Close takes the file away.
+  std::shared_ptr<DatabaseFile> SharedFile() {
+    const std::lock_guard<std::mutex> lock(file_mutex);
+    return file;
+  }
+
+  std::mutex file_mutex;
   std::shared_ptr<DatabaseFile> file;
   Mapping* mapping;
   ThreadSlot slot;
@@ -120,6 +141,7 @@ class SessionImpl {
   std::atomic<bool> closed{false};
   std::map<uint64_t, Pinned> snapshots;
   uint64_t snapshot_next = 1;
+  uint8_t uuid[16];
   CacheEntry cache[kCacheSize];
 };
 
@@ -132,27 +154,36 @@ Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const Op
   auto impl = std::make_unique<SessionImpl>(std::move(file.value()));
   PONGO_TRY(impl->slot.Claim());
   impl->durability = options.durability;
+  if (options.durability != Durability::kNone) impl->file->WantCheckpoints();
+  std::memcpy(impl->uuid, impl->mapping->header()->uuid, sizeof impl->uuid);
   return std::unique_ptr<Session>(new Session(std::move(impl)));
 }
 
 Status Session::Close() {
   if (impl_->closed.exchange(true)) return Status::Ok();
   if (impl_->file->InForkedChild()) {
-    impl_->file.reset();
+    // Nothing behind the handle is ours: no destructor may run (the mapped ranges may hold the child's own memory by now).
+    if (impl_->attempts != nullptr) impl_->attempts->Forget();
+    new std::shared_ptr<DatabaseFile>(std::move(impl_->file));
     return Status::Ok();
   }
   impl_->transaction.Abort();
+  impl_->attempts.reset();
   impl_->snapshots.clear();
   impl_->slot.Release();  // gives back pins, caches and retired blocks
-  impl_->file.reset();    // the last session of the process closes the files
-  return Status::Ok();
+  std::shared_ptr<DatabaseFile> last;
+  {
+    const std::lock_guard<std::mutex> lock(impl_->file_mutex);
+    last = std::move(impl_->file);
+  }
+  return Status::Ok();  // the last session of the process closes the files
 }
 
 // -- reads --
 
 Status Session::Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor found) {
   SessionImpl& s = *impl_;
-  if (view != 0 || s.transaction.active() || s.closed.load(std::memory_order_relaxed) || s.file->InForkedChild()) [[unlikely]]
+  if (view != 0 || s.transaction.active() || !s.Check().ok()) [[unlikely]]
     return s.Read(view, [&](const ReadView& v) { return GetValue(v, id, key, found); });
   // The hot path: as Read, with the container's entry remembered as long as the root word stays.
   const uint64_t word = s.slot.Announce();
@@ -434,7 +465,7 @@ Status Session::Version(uint64_t view, uint64_t* version) {
 // -- whole database --
 
 Status Session::Sync() {
-  const std::shared_ptr<DatabaseFile> file = impl_->file;
+  const std::shared_ptr<DatabaseFile> file = impl_->SharedFile();
   if (file == nullptr) return kClosed;
   if (file->InForkedChild()) return kForked;
   // V may lag behind the root for a moment, but never behind a commit that has returned.
@@ -442,14 +473,14 @@ Status Session::Sync() {
 }
 
 Status Session::Verify(Counts* counts, std::string* problem) {
-  const std::shared_ptr<DatabaseFile> file = impl_->file;
+  const std::shared_ptr<DatabaseFile> file = impl_->SharedFile();
   if (file == nullptr) return kClosed;
   if (file->InForkedChild()) return kForked;
   return VerifyDatabase(file->mapping(), counts, problem);
 }
 
 Status Session::Gc(bool complete, Counts* before, Counts* after) {
-  const std::shared_ptr<DatabaseFile> file = impl_->file;
+  const std::shared_ptr<DatabaseFile> file = impl_->SharedFile();
   if (file == nullptr) return kClosed;
   if (file->InForkedChild()) return kForked;
   if (file->read_only()) return kReadOnly;
@@ -476,7 +507,10 @@ Status Session::SetIdKey(const std::string& name) {
   return impl_->file->SetIdKey(name);
 }
 
-void Session::SetDurability(Durability durability) { impl_->durability = durability; }
+void Session::SetDurability(Durability durability) {
+  impl_->durability = durability;
+  if (durability != Durability::kNone && impl_->Check().ok()) impl_->file->WantCheckpoints();
+}
 uint64_t Session::chunk_size() const { return impl_->Check().ok() ? impl_->mapping->header()->chunk_size : 0; }
 uint64_t Session::max_size() const { return impl_->Check().ok() ? impl_->file->max_size() : 0; }
 std::string Session::id_key() const {
@@ -484,6 +518,6 @@ std::string Session::id_key() const {
   const ControlHeader* header = impl_->mapping->header();
   return std::string(reinterpret_cast<const char*>(header->id_key), std::min<uint32_t>(header->id_key_size, kIdKeySizeMax));
 }
-const uint8_t* Session::uuid() const { return impl_->mapping->header()->uuid; }
+const uint8_t* Session::uuid() const { return impl_->uuid; }
 
 }  // namespace pongo

@@ -210,7 +210,7 @@ constexpr uint64_t ControlLayoutHash() {
                               offsetof(ControlHeader, length), offsetof(ControlHeader, checkpoint_pin),
                               offsetof(ControlHeader, turn), offsetof(SlotArea, retired), offsetof(SlotArea, magazines),
                               offsetof(RegionSegment, slabs), offsetof(RegionSegment, retired), size_t{kClassCount},
-                              size_t{1} /* meaning of the words */})
+                              size_t{2} /* raised when the meaning of a field changes */})
     hash = (hash ^ part) * 0x100000001b3u;
   return hash;
 }

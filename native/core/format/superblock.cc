@@ -26,7 +26,7 @@ Status CheckSuperblock(const Superblock& superblock) {
                          superblock.length <= kFileSizeMax && superblock.max_size <= kFileSizeMax &&
                          superblock.chunk_size % kSlabSize == 0 && superblock.chunk_size != 0 &&
                          superblock.chunk_size <= kFileSizeMax && superblock.id_key_size <= kIdKeySizeMax &&
-                         superblock.container_id_next <= kFileSizeMax;
+                         superblock.container_id_next <= kFileSizeMax && superblock.version < (uint64_t{1} << 60);
   if (!plausible) return Status(Code::kCORRUPT, "the superblock holds impossible values");
   return Status::Ok();
 }

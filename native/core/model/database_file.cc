@@ -23,13 +23,6 @@ constexpr uint64_t kGateWaitNs = 30'000'000'000u;
 // Versions that a crash rolled back are never given out again.
 constexpr uint64_t kVersionGapAfterCrash = uint64_t{1} << 32;
 
-std::atomic<uint64_t> fork_generation{0};
-
-void CountForks() {
-  static const int registered = pthread_atfork(nullptr, nullptr, [] { fork_generation.fetch_add(1, std::memory_order_relaxed); });
-  static_cast<void>(registered);
-}
-
 struct FileIdLess {
   bool operator()(const port::FileId& a, const port::FileId& b) const {
     return a.device != b.device ? a.device < b.device : a.inode < b.inode;
@@ -43,6 +36,10 @@ struct Registry {
 };
 Registry& OpenDatabases() {
   static Registry* registry = new Registry;
+  // A thread may hold the mutex while another forks: the child must find it free.
+  static const int registered = pthread_atfork([] { registry->mutex.lock(); }, [] { registry->mutex.unlock(); },
+                                               [] { registry->mutex.unlock(); });
+  static_cast<void>(registered);
   return *registry;
 }
 
@@ -60,27 +57,25 @@ Status LockSoon(const port::File& file, uint64_t byte, port::LockKind kind) {
 
 }  // namespace
 
-bool DatabaseFile::InForkedChild() const { return fork_generation.load(std::memory_order_relaxed) != fork_generation_; }
+bool DatabaseFile::InForkedChild() const { return port::ForkGeneration() != fork_generation_; }
 
 Result<std::shared_ptr<DatabaseFile>> DatabaseFile::Open(const std::string& path, const OpenOptions& options, std::string* detail) {
-  CountForks();
   Registry& registry = OpenDatabases();
   const std::lock_guard<std::recursive_mutex> lock(registry.mutex);
+  std::shared_ptr<DatabaseFile> existing;
   std::shared_ptr<DatabaseFile> file(new DatabaseFile);
-  file->fork_generation_ = fork_generation.load(std::memory_order_relaxed);
-  PONGO_TRY(file->OpenFiles(path, options, detail));
-  if (!file->open_) {  // this process has it already
-    std::shared_ptr<DatabaseFile> existing = registry.files[file->id_].lock();
-    if (existing != nullptr) {
-      PONGO_TRY(existing->CheckOptions(options));
-      return existing;
-    }
+  file->fork_generation_ = port::ForkGeneration();
+  PONGO_TRY(file->OpenFiles(path, options, &existing, detail));
+  if (existing != nullptr) {  // this process has it already
+    PONGO_TRY(existing->CheckOptions(options));
+    return existing;
   }
   registry.files[file->id_] = file;
   return file;
 }
 
-Status DatabaseFile::OpenFiles(const std::string& path, const OpenOptions& options, std::string* detail) {
+Status DatabaseFile::OpenFiles(const std::string& path, const OpenOptions& options, std::shared_ptr<DatabaseFile>* existing,
+                               std::string* detail) {
   path_ = path;
   options_ = options;
   if (options.chunk_size % kSlabSize != 0 || options.chunk_size > kFileSizeMax)
@@ -95,8 +90,10 @@ Status DatabaseFile::OpenFiles(const std::string& path, const OpenOptions& optio
   {
     // One mapping per file and process, whatever path leads to it.
     const auto found = OpenDatabases().files.find(id_);
-    if (found != OpenDatabases().files.end())
-      if (const auto existing = found->second.lock(); existing != nullptr && !existing->InForkedChild()) return Status::Ok();
+    if (found != OpenDatabases().files.end()) *existing = found->second.lock();
+    if (*existing != nullptr && !(*existing)->InForkedChild()) return Status::Ok();
+    if (*existing != nullptr) new std::shared_ptr<DatabaseFile>(std::move(*existing));  // the parent's: see Session::Close
+    existing->reset();
   }
   if (port::IsNetworkFileSystem(data))
     return Status(Code::kARG, "the file lies on a network file system, whose memory mappings are not shared between hosts");
@@ -348,23 +345,25 @@ Status DatabaseFile::Rebuild(const Superblock& superblock) {
   header->container_id_next.store(std::max(counts.container_id_max + 1, superblock.container_id_next), std::memory_order_seq_cst);
   header->root.store(base.word, std::memory_order_seq_cst);
 
-  if (superblock.clean == 0) {
-    ThreadSlot slot(&mapping_);
-    PONGO_TRY(slot.Claim());
-    Allocator allocator(&mapping_, &slot);
-    const uint64_t version = base.version + kVersionGapAfterCrash;
-    Ref ref;
-    PONGO_TRY(allocator.Allocate(sizeof(RootRecord), version, &ref));
-    uint64_t size;
-    uint8_t* bytes = mapping_.Block(ref, &size);
-    auto record = Load<RootRecord>(mapping_.data() + RootWordOffset(base.word));
-    record.version = version;
-    Store(bytes, record);
-    header->root.store(MakeRootWord(ref, version), std::memory_order_seq_cst);
-    header->version.store(version, std::memory_order_seq_cst);
-    allocator.Retire(MakeRef(RootWordOffset(base.word), 0), version);
-    slot.Release();
-  }
+  // Versions that were given out after this superblock may have been seen: a new one goes far beyond them, and becomes durable
+  // before anybody can see it, so that the next recovery goes beyond it in turn.
+  ThreadSlot slot(&mapping_);
+  PONGO_TRY(slot.Claim());
+  Allocator allocator(&mapping_, &slot);
+  const uint64_t version = base.version + kVersionGapAfterCrash;
+  Ref ref;
+  PONGO_TRY(allocator.Allocate(sizeof(RootRecord), version, &ref));
+  uint64_t size;
+  uint8_t* bytes = mapping_.Block(ref, &size);
+  auto record = Load<RootRecord>(mapping_.data() + RootWordOffset(base.word));
+  record.version = version;
+  Store(bytes, record);
+  header->root.store(MakeRootWord(ref, version), std::memory_order_seq_cst);
+  header->version.store(version, std::memory_order_seq_cst);
+  allocator.Retire(MakeRef(RootWordOffset(base.word), 0), version);
+  bool wrote;
+  PONGO_TRY(Checkpoint(&slot, checkpoint_, version, false, &wrote));
+  slot.Release();
   header->state.store(static_cast<uint32_t>(ControlState::kReady), std::memory_order_release);
   return port::BootId(header->boot_id);  // last: until here a crash means recovering again
 }
@@ -406,7 +405,7 @@ void DatabaseFile::Background() {
       if (!InForkedChild()) {
         ReapDeadSlots(sync_slot_.get());
         const uint64_t version = mapping_.header()->version.load(std::memory_order_acquire);
-        if (options_.durability != Durability::kNone && !options_.read_only &&
+        if (want_checkpoints_.load(std::memory_order_relaxed) &&
             mapping_.header()->durable_pin.load(std::memory_order_acquire) < version) {
           bool wrote;
           // A failure is remembered in the control file and reported to whoever asks for durability.
@@ -420,12 +419,7 @@ void DatabaseFile::Background() {
 
 DatabaseFile::~DatabaseFile() {
   if (!open_) return;
-  if (InForkedChild()) {
-    // Nothing here is ours: the mappings are absent, the thread does not exist and the slot is the parent's.
-    if (background_.joinable()) background_.detach();
-    static_cast<void>(sync_slot_.release());
-    return;
-  }
+  PONGO_CHECK(!InForkedChild());  // Session::Close sees to that: nothing here is the child's
   {
     const std::lock_guard<std::mutex> lock(background_mutex_);
     background_stop_ = true;
@@ -442,10 +436,13 @@ DatabaseFile::~DatabaseFile() {
 void DatabaseFile::CloseFiles() {
   if (!LockSoon(gate_, kGateByte, port::LockKind::kExclusive).ok()) return;  // the kernel tidies up
   const bool alone = port::TryLockByte(presence_, kPresenceByte, port::LockKind::kExclusive).ok();
-  if (alone && !options_.read_only) {
+  if (alone) {
     ControlHeader* header = mapping_.header();
     Superblock newest;
-    const uint64_t version = header->version.load(std::memory_order_acquire);
+    // The version of the root, not V: a committer may have died between the two.
+    Base base;
+    const bool readable = ReadBase(&mapping_, header->root.load(std::memory_order_acquire), &base).ok();
+    const uint64_t version = readable ? base.version : header->version.load(std::memory_order_acquire);
     const bool stored = ReadSuperblock(mapping_.data_file(), &newest).ok() && newest.version == version && newest.clean == 1 &&
                         newest.chunk_size == header->chunk_size && newest.id_key_size == header->id_key_size &&
                         std::memcmp(newest.id_key, header->id_key, newest.id_key_size) == 0 &&

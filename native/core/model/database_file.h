@@ -8,6 +8,7 @@
 #ifndef PONGO_MODEL_DATABASE_FILE_H_
 #define PONGO_MODEL_DATABASE_FILE_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -36,9 +37,11 @@ class DatabaseFile {
   bool read_only() const { return options_.read_only; }
   uint64_t max_size() const { return max_size_; }
 
+  // From now on the background thread makes commits durable. A process that only reads does so too: the writer may be gone.
+  void WantCheckpoints() { want_checkpoints_.store(true, std::memory_order_relaxed); }
   // Blocks until `version` is durable. Any thread.
   Status SyncTo(uint64_t version);
-  // Number of forks that this process is away from the one that opened the file: not zero means that nothing may be used.
+  // A child made by fork() has this object, but nothing behind it.
   bool InForkedChild() const;
   // Stored settings. Any thread of any process, last one wins.
   Status SetChunkSize(uint64_t bytes);
@@ -46,7 +49,8 @@ class DatabaseFile {
 
  private:
   DatabaseFile() = default;
-  Status OpenFiles(const std::string& path, const OpenOptions& options, std::string* detail);
+  Status OpenFiles(const std::string& path, const OpenOptions& options, std::shared_ptr<DatabaseFile>* existing,
+                   std::string* detail);
   Status Join(bool alone, uint64_t file_size, port::File data, std::string* detail);
   Status CreateDatabase(const port::File& data);
   Status Rebuild(const Superblock& superblock);
@@ -74,6 +78,7 @@ class DatabaseFile {
   std::mutex background_mutex_;
   std::condition_variable background_wake_;
   bool background_stop_ = false;
+  std::atomic<bool> want_checkpoints_{false};
 };
 
 }  // namespace pongo

@@ -133,6 +133,7 @@ Status VerifyDatabase(Mapping* mapping, Counts* counts, std::string* problem) {
   PONGO_TRY(slot.Claim());
   Marked marked(mapping);
   SlabMap slabs(mapping);
+  *counts = Counts();
   const Status walked = PinAndMark(mapping, &slot, &marked, [&](Ref ref) -> Status {
     if (!slabs.IsBlock(ref)) return Status(Code::kCORRUPT, "a ref does not name the start of a block of its class");
     const uint64_t state = mapping->block_state(ref)->load(std::memory_order_acquire);
@@ -164,11 +165,14 @@ Status CollectGarbage(Mapping* mapping, bool complete, Counts* before, Counts* a
   ThreadSlot slot(mapping);
   PONGO_TRY(slot.Claim());
   Allocator allocator(mapping, &slot);
+  *before = Counts();
+  *after = Counts();
   Census(mapping, before);
   ReapDeadSlots(&slot);
   Status status;
   if (complete) {
     AdoptStrayBlocks(mapping, &slot);
+    SlabMap(mapping).RestoreHints();
     Marked marked(mapping);
     status = PinAndMark(mapping, &slot, &marked, [](Ref) { return Status::Ok(); });
     if (status.ok()) {

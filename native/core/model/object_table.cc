@@ -48,7 +48,7 @@ uint32_t Shift(uint32_t level) { return level == 0 ? 0 : kLeafBits + (level - 1)
 uint32_t Position(uint64_t id, uint32_t level) {
   return static_cast<uint32_t>(id >> Shift(level)) & ((1u << (level == 0 ? kLeafBits : kInnerBits)) - 1);
 }
-bool Covers(uint32_t levels, uint64_t id) { return levels > 0 && (id >> Shift(levels)) == 0; }
+bool Covers(uint32_t levels, uint64_t id) { return levels > 0 && levels <= kLevelsMax && (id >> Shift(levels)) == 0; }
 
 Status NewNode(WriteSet* writes, uint32_t level, uint32_t capacity, TableNode* node) {
   const uint32_t width = level == 0 ? sizeof(ObjectEntry) : sizeof(Ref);
@@ -99,8 +99,8 @@ void EraseItem(TableNode* node, uint32_t at) {
 
 Status FindObject(Mapping* mapping, const ObjectTable& table, uint64_t id, bool* present, ObjectEntry* entry) {
   *present = false;
-  if (!Covers(table.levels, id)) return Status::Ok();
   if (table.levels > kLevelsMax) return kBadTable;
+  if (!Covers(table.levels, id)) return Status::Ok();
   Ref ref = table.root;
   for (uint32_t level = table.levels - 1;; level--) {
     TableNode node;

@@ -325,9 +325,9 @@ Status ValueBuilder::Content(WireReader* reader, const WireItem& head, uint32_t 
       size_t to = first;  // of equal keys the last wins
       for (size_t i = first; i < items_.size(); i++) {
         if (i + 1 < items_.size() && !below(items_[i], items_[i + 1])) {
-          PONGO_TRY(ReleaseWord(transaction_, items_[i].payload.local != nullptr || items_[i].payload.in_scratch
-                                                  ? kNullWord
-                                                  : items_[i].payload.word));
+          // Only a blob is given back: a container was not linked yet, and is garbage if it was made for this pair.
+          const Payload& lost = items_[i].payload;
+          if (lost.local == nullptr && !lost.in_scratch && IsBlock(lost.word)) transaction_->writes()->Drop(BlockRef(lost.word));
           continue;
         }
         items_[to++] = items_[i];

@@ -26,12 +26,19 @@ struct FileId {
   bool operator==(const FileId&) const = default;
 };
 
+// How often this process has been forked from the one that first asked: handles of an older generation belong to the
+// parent.
+uint64_t ForkGeneration();
+
 // An open file; closes on destruction. Movable, not copyable.
+//
+// fork: the child's copies are closed in the child at once, because its share of the open file would keep the locks of a
+// parent that dies; a File object of the parent's generation is then empty of meaning and closes nothing.
 class File {
  public:
   File() = default;
-  explicit File(int fd) : fd_(fd) {}
-  File(File&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  explicit File(int fd);
+  File(File&& other) noexcept : fd_(other.fd_), generation_(other.generation_) { other.fd_ = -1; }
   File& operator=(File&& other) noexcept;
   ~File() { Close(); }
   void Close();
@@ -40,6 +47,7 @@ class File {
 
  private:
   int fd_ = -1;
+  uint64_t generation_ = 0;
 };
 
 enum class OpenMode { kReadOnly, kReadWrite, kCreate };  // kCreate: read-write, made if absent

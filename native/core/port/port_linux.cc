@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -9,6 +10,8 @@
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <atomic>
 
 #include "port/port.h"
 
@@ -52,19 +55,55 @@ Status ByteLock(const File& file, uint64_t byte, short type, bool wait) {
   return FromErrno("the file cannot be locked");
 }
 
+std::atomic<uint64_t> fork_generation{0};
+
+// The descriptors of all open Files, one bit each. Larger numbers than these are closed by the kernel at exec or exit only.
+constexpr int kTrackedFiles = 1 << 16;
+std::atomic<uint64_t> open_files[kTrackedFiles / 64];
+
+void Track(int fd, bool open) {
+  if (fd < 0 || fd >= kTrackedFiles) return;
+  const uint64_t bit = uint64_t{1} << (fd % 64);
+  if (open)
+    open_files[fd / 64].fetch_or(bit, std::memory_order_relaxed);
+  else
+    open_files[fd / 64].fetch_and(~bit, std::memory_order_relaxed);
+}
+
+// In the child: only what is allowed between fork and exec.
+void AfterForkInChild() {
+  fork_generation.fetch_add(1, std::memory_order_relaxed);
+  for (int word = 0; word < kTrackedFiles / 64; word++) {
+    uint64_t bits = open_files[word].exchange(0, std::memory_order_relaxed);
+    for (; bits != 0; bits &= bits - 1) ::close(word * 64 + __builtin_ctzll(bits));
+  }
+}
+
 }  // namespace
+
+uint64_t ForkGeneration() {
+  static const int registered = pthread_atfork(nullptr, nullptr, AfterForkInChild);
+  static_cast<void>(registered);
+  return fork_generation.load(std::memory_order_relaxed);
+}
+
+File::File(int fd) : fd_(fd), generation_(ForkGeneration()) { Track(fd, true); }
 
 File& File::operator=(File&& other) noexcept {
   if (this != &other) {
     Close();
     fd_ = other.fd_;
+    generation_ = other.generation_;
     other.fd_ = -1;
   }
   return *this;
 }
 
 void File::Close() {
-  if (fd_ >= 0) ::close(fd_);
+  if (fd_ >= 0 && generation_ == ForkGeneration()) {
+    Track(fd_, false);
+    ::close(fd_);
+  }
   fd_ = -1;
 }
 

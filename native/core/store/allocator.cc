@@ -57,7 +57,8 @@ bool Allocator::TakeFromSlab(uint64_t slab, uint32_t size_class) {
 
 Status Allocator::Refill(uint32_t size_class) {
   SlotArea* area = slot_->area();
-  for (int attempt = 0; attempt < 1000; attempt++) {
+  bool drained = false;
+  for (;;) {
     uint64_t& hint = last_slab_[size_class];
     // Threads start at different places, so that they seldom meet in one slab.
     const uint64_t start = hint != 0 ? hint : slot_->index() * 7;
@@ -70,34 +71,36 @@ Status Allocator::Refill(uint32_t size_class) {
       if (found) return Status::Ok();
       continue;
     }
-    if (Drain(8) > 0) continue;  // blocks that a pin has let go since
-    Result<uint64_t> fresh = ClaimOrGrow(1);
-    if (!fresh.ok()) {
-      if (Drain(~uint64_t{0}) > 0) continue;
-      return fresh.status();
+    if (!drained) {  // blocks that a pin has let go since; once, for they may be of other classes
+      drained = true;
+      if (Drain(8) > 0) continue;
     }
+    const Result<uint64_t> fresh = ClaimOrGrow(1);
+    if (!fresh.ok()) return fresh.status();
     slabs_.AssignSmall(fresh.value(), size_class);
     hint = fresh.value();
     if (TakeFromSlab(fresh.value(), size_class)) return Status::Ok();
   }
-  return Status(Code::kFULL, "no free block could be found");
 }
 
 Result<uint64_t> Allocator::ClaimOrGrow(uint64_t slab_count) {
-  for (int attempt = 0;; attempt++) {
+  bool tidied = false;
+  for (;;) {
     const uint64_t seen = mapping_->header()->length.load(std::memory_order_acquire);
     PONGO_TRY(mapping_->MapTo(seen));
     const uint64_t slab = slabs_.ClaimSlabs(slab_count, slot_->index());
     if (slab != kNoSlab) return slab;
-    if (attempt == 0) {
-      // Before the file grows: what died with its thread, and slabs that have become empty.
-      const bool reaped = ReapDeadSlots(slot_) > 0;
-      const bool harvested = slabs_.HarvestEmptySlabs(slot_->index(), 64) > 0;
-      if (reaped || harvested) continue;
+    if (!tidied) {
+      // Before the file grows: what died with its thread, what is retired and no longer protected, slabs that are empty.
+      tidied = true;
+      ReapDeadSlots(slot_);
+      SpillRetired(0);
+      Drain(~uint64_t{0});
+      slabs_.HarvestEmptySlabs(slot_->index(), std::max<uint64_t>(64, 2 * slab_count));
+      continue;
     }
     const Status grown = mapping_->Grow(seen, slab_count * kSlabSize, mapping_->header()->chunk_size);
     if (!grown.ok()) return grown;
-    if (attempt > 100) return Status(Code::kFULL, "no room was left after the file had grown");
   }
 }
 
@@ -141,11 +144,19 @@ void Allocator::Discard(Ref ref) {
 
 void Allocator::Retire(Ref ref, uint64_t retire) {
   SlotArea* area = slot_->area();
+  // A block that is dropped unread may lie in a region that another process added; a ref from damaged bytes may lie nowhere.
+  if (RefOffset(ref) >= mapping_->mapped_length() && RefOffset(ref) >= mapping_->MapPublished()) [[unlikely]] return;
   if (area->retired_count == kRetiredMax) SpillRetired(0);
   Atomic64* word = mapping_->block_state(ref);
   uint64_t state = word->load(std::memory_order_acquire);
   if (BlockUseOf(state) != BlockUse::kLive) return;
   const uint64_t retired = RetiredState(LiveBirth(state), retire);
+  if (RefClass(ref) == kSpanClass) {
+    // Never private: a thread that stops would keep whole slabs. The hint first, for the same reason as below.
+    slabs_.NoteRetired(ref);
+    if (word->compare_exchange_strong(state, retired, std::memory_order_acq_rel)) slabs_.NoteRetired(ref);
+    return;
+  }
   // Listed first, retired second: a crash in between leaves a LIVE orphan, never a RETIRED block that nobody looks for.
   area->retired[area->retired_count] = {ref, retired};
   area->retired_count++;
@@ -225,6 +236,11 @@ uint64_t Allocator::Drain(uint64_t slab_limit) {
         Atomic64* word = states + i;
         uint64_t state = word->load(std::memory_order_acquire);
         if (BlockUseOf(state) != BlockUse::kRetired) continue;
+        // A slab with a retired block keeps its use: seen unchanged after the word was read, the word is a block of it.
+        if (mapping_->slab_state(slab)->load(std::memory_order_acquire) != use) {
+          remains = true;
+          break;
+        }
         if (!horizon_.Reusable(state)) {
           remains = true;
         } else if (word->compare_exchange_strong(state, 0, std::memory_order_acq_rel)) {

@@ -18,6 +18,13 @@ Status ReadRootRecord(Mapping* mapping, uint64_t root_word, RootRecord* record) 
   return Status::Ok();
 }
 
+// The pin before the sequence: a death in between leaves sequence + 1 == that of the superblock and the version in progress,
+// which DatabaseFile::ControlFollows recognises. The other order would look like an exchanged file, and roll back.
+void NameDurable(ControlHeader* header, const Superblock& superblock) {
+  header->durable_pin.store(superblock.version, kOrder);
+  header->durable_sequence.store(superblock.sequence, kOrder);
+}
+
 // The work under the checkpoint lock.
 Status CheckpointLocked(ThreadSlot* slot, uint64_t version, bool clean, bool* wrote) {
   Mapping* mapping = slot->mapping();
@@ -30,12 +37,14 @@ Status CheckpointLocked(ThreadSlot* slot, uint64_t version, bool clean, bool* wr
   const uint64_t left_over = header->checkpoint_pin.load(kOrder);
   if (left_over != 0) {
     // Its owner died between its pin and the end. Sync first: what it wrote may be only in the page cache.
-    PONGO_TRY(port::SyncData(file));
+    if (const Status synced = port::SyncData(file); !synced.ok()) {
+      header->sync_failed.store(1, kOrder);
+      return synced;
+    }
     Superblock newest;
     PONGO_TRY(ReadSuperblock(file, &newest));
     if (newest.version == left_over) {
-      header->durable_sequence.store(newest.sequence, kOrder);
-      header->durable_pin.store(left_over, kOrder);
+      NameDurable(header, newest);
     }
     header->checkpoint_pin.store(0, kOrder);
     header->pin_epoch.fetch_add(1, std::memory_order_release);
@@ -76,8 +85,7 @@ Status CheckpointLocked(ThreadSlot* slot, uint64_t version, bool clean, bool* wr
     header->sync_failed.store(1, kOrder);
     return status;
   }
-  header->durable_sequence.store(next.sequence, kOrder);
-  header->durable_pin.store(next.version, kOrder);
+  NameDurable(header, next);
   header->checkpoint_pin.store(0, kOrder);
   header->pin_epoch.fetch_add(1, std::memory_order_release);
   *wrote = true;

@@ -176,9 +176,10 @@ void SlabMap::AssignSmall(uint64_t slab, uint32_t size_class) {
 
 void SlabMap::AssignSpan(uint64_t slab, uint64_t count) {
   WriteHeader(slab, kSpanClass, count);
+  // The head first: after a crash in between its cached block leads to the tails, the rest is still claimed.
+  mapping_->slab_state(slab)->store(MakeSlabState(SlabUse::kSpan, count), std::memory_order_release);
   for (uint64_t i = 1; i < count; i++)
     mapping_->slab_state(slab + i)->store(MakeSlabState(SlabUse::kTail, 0), std::memory_order_release);
-  mapping_->slab_state(slab)->store(MakeSlabState(SlabUse::kSpan, count), std::memory_order_release);
 }
 
 void SlabMap::Unassign(uint64_t slab, uint64_t count) {
@@ -201,7 +202,16 @@ void SlabMap::ReleaseClaims(uint32_t slot) {
   const uint64_t slabs = SlabCount();
   for (uint64_t slab = 0; slab < slabs; slab++) {
     const uint64_t state = mapping_->slab_state(slab)->load(std::memory_order_acquire);
-    if (state == claimed) Unassign(slab, 1);
+    if (state == claimed) {
+      // It may have died while it took or gave back the words of all blocks.
+      for (uint32_t i = 0; i < kGranulesPerSlab; i++) {
+        uint64_t cached = CachedState(slot);
+        mapping_->block_states(slab)[i].compare_exchange_strong(cached, 0, std::memory_order_acq_rel);
+      }
+      Unassign(slab, 1);
+    }
+    // Who grew the file may have died before it said so.
+    if (state == 0) NoteFreeSlab(slab);
     if (SlabUseOf(state) != SlabUse::kSpan) continue;
     // A span that its owner was freeing, or had not begun to fill: its block is still cached by the dead slot.
     if (mapping_->block_states(slab)->load(std::memory_order_acquire) != CachedState(slot))
@@ -216,11 +226,22 @@ void SlabMap::ReleaseClaims(uint32_t slot) {
   }
 }
 
+void SlabMap::RestoreHints() {
+  const uint64_t slabs = SlabCount();
+  for (uint64_t slab = 1; slab < slabs; slab++) {
+    const uint64_t state = mapping_->slab_state(slab)->load(std::memory_order_acquire);
+    if (state == 0) NoteFreeSlab(slab);
+    if (SlabUseOf(state) != SlabUse::kSmall && SlabUseOf(state) != SlabUse::kSpan) continue;
+    NoteFreeBlocks(slab);
+    NoteRetiredSlab(slab);
+  }
+}
+
 uint64_t SlabMap::HarvestEmptySlabs(uint32_t slot, uint64_t limit) {
   const uint64_t slabs = SlabCount();
   uint64_t harvested = 0;
   for (uint64_t slab = 1; slab < slabs && harvested < limit; slab++) {
-    const uint64_t state = mapping_->slab_state(slab)->load(std::memory_order_acquire);
+    uint64_t state = mapping_->slab_state(slab)->load(std::memory_order_acquire);
     if (SlabUseOf(state) != SlabUse::kSmall) continue;
     const uint32_t size_class = static_cast<uint32_t>(SlabDetail(state));
     if (size_class >= kClassCount) continue;
@@ -232,8 +253,10 @@ uint64_t SlabMap::HarvestEmptySlabs(uint32_t slot, uint64_t limit) {
       uint64_t expected = 0;
       if (!states[taken].compare_exchange_strong(expected, CachedState(slot), std::memory_order_acq_rel)) break;
     }
-    const bool all = taken == blocks;
-    if (all) mapping_->slab_state(slab)->store(MakeSlabState(SlabUse::kClaimed, slot), std::memory_order_release);
+    // Another harvester may have been faster and the slab be something else by now, whose words we have taken: only the use
+    // that we saw may be changed. While we hold all words of a small slab nobody else can change it.
+    const bool all = taken == blocks && mapping_->slab_state(slab)->compare_exchange_strong(
+                                            state, MakeSlabState(SlabUse::kClaimed, slot), std::memory_order_acq_rel);
     for (uint32_t i = 0; i < taken; i++) states[i].store(0, std::memory_order_release);
     if (all) {
       Atomic64* bits = &mapping_->segment(slab / kSlabsPerRegion)->free_blocks[size_class][slab % kSlabsPerRegion / 64];

@@ -51,6 +51,8 @@ class SlabMap {
   void FreeSpan(uint64_t slab);
   // Gives back all slabs that a dead slot had claimed.
   void ReleaseClaims(uint32_t slot);
+  // Sets every hint that could be true: those that a dead process took with it are found again. O(slabs).
+  void RestoreHints();
   // Turns small slabs all of whose blocks are free into unassigned ones; at most `limit`. Returns how many.
   uint64_t HarvestEmptySlabs(uint32_t slot, uint64_t limit);
 

@@ -76,6 +76,7 @@ void AdoptSlot(Mapping* mapping, uint32_t slot) {
   SlotLine* line = mapping->slot_line(slot);
   SlotArea* area = mapping->slot_area(slot);
   SlabMap slabs(mapping);
+  mapping->MapPublished();  // the dead may have used regions that this process has never touched
   // Restartable: each step either leaves the entry to be found again or has made it reachable for everybody.
   for (uint32_t c = 0; c < kClassCount; c++) {
     Magazine& magazine = area->magazines[c];

@@ -5,7 +5,7 @@
 // once the owner's open file is gone: a process id is never asked.
 // Not thread-safe: a ThreadSlot belongs to one thread. A killed owner leaves its slot as it was; ReapDeadSlots adopts it.
 //
-// Invariants (checked by test/core/protocol_test.cc):
+// Invariants:
 //   1. announced != 0 whenever the owner reads blocks of the live version that no pin of it protects.
 //   2. A pin cell is set before the announcement that led to its version is cleared.
 //   3. used == 1 only while the byte is locked, or after the owner's death until adoption.

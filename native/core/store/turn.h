@@ -26,6 +26,8 @@ class Turn {
     ~Attempts() {
       if (ticket_ != 0) turn_->Leave(ticket_);
     }
+    // The ticket is somebody else's after fork().
+    void Forget() { ticket_ = 0; }
     Attempts(const Attempts&) = delete;
     Attempts& operator=(const Attempts&) = delete;
 

@@ -37,7 +37,7 @@ size_t WriteSet::Find(Ref ref) const {
 
 // Entries of dropped blocks stay as tombstones (their fresh_ entry is null, which equals no ref).
 void WriteSet::Index(Ref ref, size_t at) {
-  if (fresh_.size() <= kLinear) return;
+  if (table_.empty() && fresh_.size() <= kLinear) return;
   if (table_.empty() || (table_used_ + 1) * 2 > table_.size()) {
     // Drop the tombstones while growing.
     std::erase(fresh_, kNullRef);

@@ -21,6 +21,20 @@ uint32_t CommonPrefix(const StoredKey& a, const StoredKey& b, uint32_t limit) {
   return i;
 }
 
+constexpr Status kUnsorted(Code::kCORRUPT, "the keys of a tree node are out of order");
+
+// The bytes that all items begin with: what the first and the last have in common, as they are sorted. CORRUPT when another
+// one does not share them, which only a damaged file brings about.
+template <class Item>
+Status SharedPrefix(const Item* items, size_t count, StoredKey Item::*key, uint32_t* prefix) {
+  *prefix = 0;
+  if (count < 2) return Status::Ok();  // a lone key has no prefix: the next one would seldom share all of it
+  *prefix = CommonPrefix(items[0].*key, items[count - 1].*key, kKeyInlineMax);
+  for (size_t i = 1; i + 1 < count; i++)
+    if (CommonPrefix(items[0].*key, items[i].*key, *prefix) != *prefix) return kUnsorted;
+  return Status::Ok();
+}
+
 // Copies the bytes of a stored key from `from` on.
 void CopySuffix(const StoredKey& key, uint32_t from, uint8_t* to) {
   if (from < key.prefix_size) {
@@ -352,8 +366,8 @@ size_t NodeEditor::SplitPoint(const std::vector<LeafItem>& items, bool append) {
 
 Status NodeEditor::BuildLeaf(const LeafItem* items, size_t count, Node* leaf, bool spare) {
   PONGO_ASSERT(count > 0);
-  // A lone key has no prefix: the next one would seldom share all of it.
-  const uint32_t prefix = keyed_ && count > 1 ? CommonPrefix(items[0].key, items[count - 1].key, kKeyInlineMax) : 0;
+  uint32_t prefix = 0;
+  if (keyed_) PONGO_TRY(SharedPrefix(items, count, &LeafItem::key, &prefix));
   uint32_t heap = 0;
   for (size_t i = 0; i < count; i++) heap += (keyed_ ? ItemKeyHeap(items[i], prefix) : 0) + items[i].payload.heap_bytes();
   uint32_t capacity = static_cast<uint32_t>(count);
@@ -413,7 +427,7 @@ Status NodeEditor::BuildLeaf(const LeafItem* items, size_t count, Node* leaf, bo
 Status NodeEditor::BuildInner(uint32_t level, const InnerItem* items, size_t count, Node* inner) {
   PONGO_ASSERT(count > 0);
   uint32_t prefix = 0;
-  if (keyed_ && count > 2) prefix = CommonPrefix(items[1].separator, items[count - 1].separator, kKeyInlineMax);
+  if (keyed_) PONGO_TRY(SharedPrefix(items + 1, count - 1, &InnerItem::separator, &prefix));
   uint32_t heap = 0;
   const auto separator_heap = [&](const InnerItem& item) -> uint32_t {
     if (item.overflow_blob != kNullRef) return sizeof(KeyOverflow);
