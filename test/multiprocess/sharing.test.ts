@@ -18,7 +18,7 @@ describe.each(starters)('four %s share one database', (_name, start) => {
     db.root.counters = db.collection()
     db.root.stats = { deep: {} }
     const members = await group(db.path)
-    const times = 1500
+    const times = 100_000
     await all(members, 'increment', { times })
     expect(db.root.count).toBe(4 * times)
     expect(db.root.counters.get('shared')).toBe(8 * times)
@@ -31,7 +31,7 @@ describe.each(starters)('four %s share one database', (_name, start) => {
     const db = freshDatabase()
     db.root.list = []
     const members = await group(db.path)
-    const times = 800
+    const times = 25_000
     await all(members, 'push', { times })
     const list = db.root.list.native() as number[]
     expect(list).toHaveLength(4 * times)
