@@ -11,6 +11,11 @@
 // What a point lookup needs first lies first: header, prefix, fingerprints and slots are in neighbouring cache lines, which
 // are fetched together; key and value of an entry are neighbours in the heap.
 //
+// A Dict that is one leaf can leave its property names to a shape, which all Dicts with the same names share:
+//
+//   shaped leaf  header | Ref of the shape | words u64[capacity] | gap | heap
+//   shape        a keyed leaf of another kind: its keys are the names, its words are null
+//
 // prefix: bytes that all keys (of an inner node: all separators) begin with. A key slot says where the rest is:
 //   bits 0-15 distance from the end, 16-27 size, 28 overflow, 29 has form.
 //   overflow: the heap holds a KeyOverflow, whose blob has the whole key.
@@ -39,6 +44,8 @@ enum class NodeKind : uint8_t {
   kObjectInner = 6,
   kRoot = 7,
   kBlob = 8,
+  kShape = 9,
+  kShapedLeaf = 10,
 };
 
 struct NodeHeader {
@@ -74,8 +81,9 @@ constexpr uint32_t MakeSlot(uint32_t from_end, uint32_t size, uint32_t flags) { 
 constexpr uint32_t SlotFromEnd(uint32_t slot) { return slot & 0xffff; }
 constexpr uint32_t SlotSize(uint32_t slot) { return (slot >> 16) & 0xfff; }
 
-constexpr bool IsKeyed(NodeKind kind) { return kind == NodeKind::kMapLeaf || kind == NodeKind::kMapInner; }
-constexpr bool IsLeaf(NodeKind kind) { return kind == NodeKind::kMapLeaf || kind == NodeKind::kListLeaf; }
+constexpr bool IsKeyed(NodeKind kind) {
+  return kind == NodeKind::kMapLeaf || kind == NodeKind::kMapInner || kind == NodeKind::kShape || kind == NodeKind::kShapedLeaf;
+}
 
 // Offsets of the arrays of a node.
 struct Layout {
@@ -91,6 +99,12 @@ struct Layout {
     l.first = kPrefixOffset + prefix_size;
     l.slots = keyed ? Align(l.first + (capacity + 15) / 16 * 16, 4) : l.first;
     l.words = keyed ? Align(l.slots + 4 * capacity, 8) : kPrefixOffset;
+    l.counts = l.end = l.words + 8 * capacity;
+    return l;
+  }
+  static constexpr Layout Shaped(uint32_t capacity) {
+    Layout l{};
+    l.first = l.slots = l.words = kPrefixOffset + sizeof(Ref);
     l.counts = l.end = l.words + 8 * capacity;
     return l;
   }
@@ -119,10 +133,28 @@ class Node {
     const bool leaf = h.level == 0;
     const NodeKind kind = keyed ? (leaf ? NodeKind::kMapLeaf : NodeKind::kMapInner)
                                 : (leaf ? NodeKind::kListLeaf : NodeKind::kListInner);
-    if (h.kind != static_cast<uint8_t>(kind) || h.level > kLevelMax || (level >= 0 && h.level != level)) return false;
+    const bool shaped = h.kind == static_cast<uint8_t>(NodeKind::kShapedLeaf) && keyed && leaf;
+    if ((h.kind != static_cast<uint8_t>(kind) && !shaped) || h.level > kLevelMax || (level >= 0 && h.level != level)) return false;
     if (h.count > h.capacity || h.count == 0) return false;
-    const Layout l = leaf ? Layout::Leaf(h.capacity, keyed, h.prefix_size) : Layout::Inner(h.capacity, keyed, h.prefix_size);
+    const Layout l = shaped ? Layout::Shaped(h.capacity)
+                     : leaf ? Layout::Leaf(h.capacity, keyed, h.prefix_size)
+                            : Layout::Inner(h.capacity, keyed, h.prefix_size);
     if (uint64_t{l.end} + h.heap_size > size || h.heap_dead > h.heap_size) return false;
+    node->p_ = bytes;
+    node->size_ = static_cast<uint32_t>(size);
+    node->ref_ = ref;
+    node->header_ = h;
+    node->layout_ = l;
+    return true;
+  }
+
+  // Opens the shape that a shaped leaf names.
+  static bool OpenShape(uint8_t* bytes, uint64_t size, Ref ref, uint32_t count, Node* node) {
+    if (bytes == nullptr) return false;
+    const auto h = Load<NodeHeader>(bytes);
+    if (h.kind != static_cast<uint8_t>(NodeKind::kShape) || h.level != 0 || h.count != count || h.count > h.capacity) return false;
+    const Layout l = Layout::Leaf(h.capacity, true, h.prefix_size);
+    if (uint64_t{l.end} + h.heap_size > size) return false;
     node->p_ = bytes;
     node->size_ = static_cast<uint32_t>(size);
     node->ref_ = ref;
@@ -134,6 +166,8 @@ class Node {
   NodeKind kind() const { return static_cast<NodeKind>(header_.kind); }
   bool keyed() const { return IsKeyed(kind()); }
   bool leaf() const { return header_.level == 0; }
+  bool shaped() const { return kind() == NodeKind::kShapedLeaf; }
+  Ref shape() const { return Load<Ref>(p_ + Layout::kPrefixOffset) & kRefMask; }
   uint32_t level() const { return header_.level; }
   uint32_t count() const { return header_.count; }
   uint32_t capacity() const { return header_.capacity; }
@@ -189,8 +223,9 @@ class Node {
  private:
   void Relayout() {
     header_ = Load<NodeHeader>(p_);
-    layout_ = leaf() ? Layout::Leaf(header_.capacity, keyed(), header_.prefix_size)
-                     : Layout::Inner(header_.capacity, keyed(), header_.prefix_size);
+    layout_ = shaped() ? Layout::Shaped(header_.capacity)
+              : leaf() ? Layout::Leaf(header_.capacity, keyed(), header_.prefix_size)
+                       : Layout::Inner(header_.capacity, keyed(), header_.prefix_size);
   }
 
   uint8_t* p_ = nullptr;

@@ -43,6 +43,7 @@ enum class PayloadType : uint8_t {
   kNegativeBigInt = 5,   // magnitude, least significant byte first
   kPositiveBigInt = 6,
   kDateTime = 7,         // 8 bytes: microseconds
+  kShape = 8,            // the node of a shape; only in the registry of shapes
 };
 
 inline constexpr Word kNullWord = 0xfff1000000000000u;

@@ -264,9 +264,9 @@ Status DatabaseFile::CreateDatabase(const port::File& data) {
   header->id_key_size = 3;
   std::memcpy(header->id_key, "_id", 3);
   header->version.store(1, std::memory_order_seq_cst);
-  header->container_id_next.store(kRootId + 1, std::memory_order_seq_cst);
+  header->container_id_next.store(kShapesId + 1, std::memory_order_seq_cst);
 
-  // The first version: an object table with the root collection, and a root record.
+  // The first version: an object table with the root collection and the registry of shapes, and a root record.
   ThreadSlot slot(&mapping_);
   PONGO_TRY(slot.Claim());
   Allocator allocator(&mapping_, &slot);
@@ -277,7 +277,7 @@ Status DatabaseFile::CreateDatabase(const port::File& data) {
   entry.root = ObjectEntry::PackRoot(kNullRef, static_cast<uint8_t>(Kind::kCollection));
   entry.parent = ObjectEntry::PackParent(0, 1);
   bool added;
-  PONGO_TRY(PutObject(&mapping_, &writes, &table, kRootId, entry, &added));
+  for (const uint64_t id : {kRootId, kShapesId}) PONGO_TRY(PutObject(&mapping_, &writes, &table, id, entry, &added));
   Ref ref;
   uint8_t* bytes;
   uint64_t size;
@@ -288,7 +288,7 @@ Status DatabaseFile::CreateDatabase(const port::File& data) {
   record.object_levels = static_cast<uint8_t>(table.levels);
   record.version = 1;
   record.object_table = table.root;
-  record.container_count = 1;
+  record.container_count = 2;
   Store(bytes, record);
   header->root.store(MakeRootWord(ref, 1), std::memory_order_seq_cst);
   bool wrote;

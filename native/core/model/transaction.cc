@@ -46,6 +46,7 @@ Status Transaction::Start(bool is_explicit) {
     if (pin_ == kPinCells) return Status(Code::kFULL, "too many snapshots and iterators are open in this thread");
   }
   active_ = true;
+  serial_++;
   dirty_ = false;
   poison_ = Status::Ok();
   state_count_ = 0;

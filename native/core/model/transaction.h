@@ -62,6 +62,8 @@ class Transaction {
   Status Commit(bool* committed);
 
   bool active() const { return active_; }
+  // Differs for every attempt of every transaction of this thread.
+  uint64_t serial() const { return serial_; }
   bool is_explicit() const { return explicit_; }
   const Base& base() const { return base_; }
   uint64_t committed_version() const { return committed_version_; }
@@ -99,6 +101,7 @@ class Transaction {
   WriteSet writes_;
   WriteSet table_writes_;
   bool active_ = false;
+  uint64_t serial_ = 0;
   bool explicit_ = false;
   bool dirty_ = false;
   uint32_t pin_ = 0;

@@ -13,6 +13,7 @@ namespace pongo {
 enum class Kind : uint8_t { kNone = 0, kDict = 1, kList = 2, kCollection = 3, kMulti = 4 };
 
 inline constexpr uint64_t kRootId = 1;
+inline constexpr uint64_t kShapesId = 2;  // the registry of shapes (model/shapes.h), never shown
 
 // A value as it is read: scalars by value, the rest borrowed from the mapped file. The borrowed bytes are valid only
 // inside the callback that received the view.

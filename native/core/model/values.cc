@@ -37,6 +37,8 @@ Status DecodePayload(PayloadType type, const uint8_t* bytes, uint64_t size, Valu
       view->type = ValueView::Type::kBigInt;
       view->negative = type == PayloadType::kNegativeBigInt;
       return size > 0 ? Status::Ok() : kBadValue;
+    case PayloadType::kShape:
+      break;
   }
   return kBadValue;
 }
@@ -74,6 +76,10 @@ Status DecodeWord(Mapping* mapping, const Node& leaf, Word word, ValueView* view
       return bytes == nullptr ? kBadValue : DecodePayload(LocalType(word), bytes, LocalSize(word), view);
     }
     case WordTag::kBlock: {
+      if (BlockType(word) == PayloadType::kShape) {  // only in the registry, which shows no values
+        view->type = ValueView::Type::kNull;
+        return Status::Ok();
+      }
       const uint8_t* bytes;
       uint64_t size;
       if (!ReadBlob(mapping, BlockRef(word), &bytes, &size)) return kBadValue;
@@ -350,8 +356,18 @@ Status ValueBuilder::Content(WireReader* reader, const WireItem& head, uint32_t 
     PONGO_TRY(LinkPayload(transaction_, payload, owner));
   }
   *count = items_.size() - first;
-  TreeWriter tree(transaction_->mapping(), transaction_->writes(), keyed);
-  const Status built = tree.Build(items_.data() + first, *count, root);
+  Ref shape = kNullRef;
+  Status built;
+  if (head.type == WireType::kDict) built = shapes_.Find(items_.data() + first, *count, &shape);
+  if (built.ok() && shape != kNullRef) {
+    NodeEditor editor(transaction_->mapping(), transaction_->writes(), true);
+    Node leaf;
+    built = editor.BuildShaped(items_.data() + first, *count, shape, &leaf);
+    *root = leaf.ref();
+  } else if (built.ok()) {
+    TreeWriter tree(transaction_->mapping(), transaction_->writes(), keyed);
+    built = tree.Build(items_.data() + first, *count, root);
+  }
   items_.resize(first);
   key_bytes_.resize(first_key);
   return built;

@@ -8,6 +8,7 @@
 #include "format/key_codec.h"
 #include "format/node.h"
 #include "format/wire_reader.h"
+#include "model/shapes.h"
 #include "model/transaction.h"
 #include "model/value_view.h"
 #include "tree/tree.h"
@@ -30,7 +31,7 @@ bool SameValue(const ValueView& a, const ValueView& b);
 // scratch memory. Payloads may borrow from the input.
 class ValueBuilder {
  public:
-  explicit ValueBuilder(Transaction* transaction) : transaction_(transaction) {}
+  explicit ValueBuilder(Transaction* transaction) : transaction_(transaction), shapes_(transaction) {}
 
   // The payload of an input. A container value is not linked yet: LinkPayload does it when it is stored.
   Status Build(const Input& input, Payload* payload);
@@ -47,6 +48,7 @@ class ValueBuilder {
   Status Bytes(PayloadType type, const uint8_t* bytes, size_t size, Payload* payload);
 
   Transaction* transaction_;
+  ShapeCache shapes_;
   std::vector<LeafItem> items_;      // a stack: nested containers use the part above their parent's
   std::vector<uint8_t> key_bytes_;   // likewise
   KeyBuffer key_;

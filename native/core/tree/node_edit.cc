@@ -71,16 +71,16 @@ Result<bool> NodeEditor::Own(Node* node, uint32_t slots, uint32_t heap) {
   const uint32_t count_max = leaf ? LeafCountMax() : kInnerCountMax;
   const uint32_t bytes_max = leaf ? kLeafBytesMax : kInnerBytesMax;
   const bool growing = slots != 0 || heap != 0;
-  if (slots != 0 && count > count_max) return false;
+  if (slots != 0 && (count > count_max || node->shaped())) return false;
   if (growing && node->heap_dead() > node->heap_size() / 2 && node->heap_dead() > 128) return false;  // compact instead
   uint32_t capacity = count;
   uint32_t heap_wanted = node->heap_size() + heap;
   const auto bytes_for = [&](uint32_t entries) {
-    return (leaf ? Layout::Leaf(entries, keyed_, node->prefix_size()) : Layout::Inner(entries, keyed_, node->prefix_size())).end;
+    return (node->shaped() ? Layout::Shaped(entries) : leaf ? Layout::Leaf(entries, keyed_, node->prefix_size()) : Layout::Inner(entries, keyed_, node->prefix_size())).end;
   };
   if (growing && bytes_for(capacity) + heap_wanted > bytes_max) return false;
   if (heap_wanted > kHeapMax) return false;
-  if (writes_->roomy()) {  // more edits will follow: take double the room, in proportion
+  if (writes_->roomy() && !node->shaped()) {  // more edits will follow: take double the room, in proportion
     capacity = std::min(count_max, count + std::max<uint32_t>(4, count));
     while (capacity > count && bytes_for(capacity) + heap_wanted > bytes_max) capacity--;
     const uint32_t left = bytes_max - std::min(bytes_max, bytes_for(capacity) + heap_wanted);
@@ -99,7 +99,9 @@ Result<bool> NodeEditor::Own(Node* node, uint32_t slots, uint32_t heap) {
   const Layout& to = copy.layout();
   const uint32_t n = node->count();
   const uint8_t* source = node->bytes();
-  if (keyed_) {
+  if (node->shaped()) {
+    Store(bytes + Layout::kPrefixOffset, node->shape());
+  } else if (keyed_) {
     std::memcpy(bytes + to.first, source + from.first, leaf ? n : 8 * n);
     std::memcpy(bytes + to.slots, source + from.slots, 4 * n);
     std::memcpy(copy.prefix(), node->prefix(), node->prefix_size());
@@ -138,7 +140,7 @@ void NodeEditor::StorePayload(Node* leaf, uint32_t at, const Payload& payload) {
 
 bool NodeEditor::FitsPrefix(const Node& node, const Key& key, uint32_t* heap) const {
   const uint32_t n = node.prefix_size();
-  if (key.size + key.form_size > kKeyInlineMax) return false;
+  if (key.size + key.form_size > kKeyInlineMax || node.shaped()) return false;
   if (key.size < n || (n != 0 && std::memcmp(node.prefix(), key.data, n) != 0)) return false;
   const uint32_t rest = key.size - n;
   *heap = !node.leaf() && rest <= 8 ? 0 : rest + (key.form_size != 0 ? key.form_size + 1 : 0);
@@ -297,9 +299,14 @@ Status NodeEditor::Explode(const Node& leaf, std::vector<LeafItem>* items) const
     if (keyed_) {
       uint8_t scratch[8];
       if (!ReadKey(mapping_, leaf, i, &item.key, scratch)) return Status(Code::kCORRUPT, "a stored key holds impossible bytes");
-      if ((leaf.slot(i) & kSlotOverflow) != 0)
+      if (leaf.shaped()) {
+        Node shape;
+        if (!ReadShape(mapping_, leaf, &shape)) return Status(Code::kCORRUPT, "a shape holds impossible bytes");
+        item.fingerprint = shape.fingerprints()[i];
+      } else if ((leaf.slot(i) & kSlotOverflow) != 0) {
         item.overflow_blob = Load<KeyOverflow>(leaf.heap(SlotFromEnd(leaf.slot(i)), sizeof(KeyOverflow))).blob & kRefMask;
-      item.fingerprint = leaf.fingerprints()[i];
+      }
+      if (!leaf.shaped()) item.fingerprint = leaf.fingerprints()[i];
     }
     item.payload.word = leaf.word(i);
     if (IsLocal(item.payload.word)) {
@@ -421,6 +428,36 @@ Status NodeEditor::BuildLeaf(const LeafItem* items, size_t count, Node* leaf, bo
     }
     StorePayload(leaf, i, item.payload);
   }
+  return Status::Ok();
+}
+
+Status NodeEditor::BuildShaped(const LeafItem* items, size_t count, Ref shape, Node* leaf) {
+  uint32_t heap = 0;
+  for (size_t i = 0; i < count; i++) heap += items[i].payload.heap_bytes();
+  Ref ref;
+  uint8_t* bytes;
+  uint64_t size;
+  PONGO_TRY(writes_->Allocate(Layout::Shaped(static_cast<uint32_t>(count)).end + heap, &ref, &bytes, &size));
+  NodeHeader header;
+  std::memset(&header, 0, sizeof header);
+  header.kind = static_cast<uint8_t>(NodeKind::kShapedLeaf);
+  header.count = header.capacity = static_cast<uint16_t>(count);
+  Store(bytes, header);
+  Store(bytes + Layout::kPrefixOffset, shape);
+  *leaf = Node(bytes, size, ref);
+  for (size_t i = 0; i < count; i++) StorePayload(leaf, static_cast<uint32_t>(i), items[i].payload);
+  return Status::Ok();
+}
+
+Status NodeEditor::BuildShape(const LeafItem* items, size_t count, Ref* shape) {
+  std::vector<LeafItem> names(items, items + count);
+  for (LeafItem& name : names) name.payload = Payload{};
+  Node leaf;
+  PONGO_TRY(BuildLeaf(names.data(), count, &leaf, false));
+  NodeHeader header = leaf.header();
+  header.kind = static_cast<uint8_t>(NodeKind::kShape);
+  leaf.set_header(header);
+  *shape = leaf.ref();
   return Status::Ok();
 }
 

@@ -65,6 +65,10 @@ class NodeEditor {
   Status ExplodeInner(const Node& inner, std::vector<InnerItem>* items, std::vector<uint8_t>* scratch) const;
   // spare: leave room for more entries when the transaction is a larger one.
   Status BuildLeaf(const LeafItem* items, size_t count, Node* leaf, bool spare = true);
+  // A leaf whose keys are those of a shape, in the same order.
+  Status BuildShaped(const LeafItem* items, size_t count, Ref shape, Node* leaf);
+  // A shape with the keys of these items.
+  Status BuildShape(const LeafItem* items, size_t count, Ref* shape);
   Status BuildInner(uint32_t level, const InnerItem* items, size_t count, Node* inner);
   // Where to cut a list of items that is too large for one node; `append` favours a full left node.
   static size_t SplitPoint(const std::vector<LeafItem>& items, bool append);

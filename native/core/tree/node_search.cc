@@ -65,7 +65,18 @@ bool ReadBlob(Mapping* mapping, Ref ref, const uint8_t** bytes, uint64_t* size) 
   return true;
 }
 
+bool ReadShape(Mapping* mapping, const Node& leaf, Node* shape) {
+  uint64_t size = 0;
+  const Ref ref = leaf.shape();
+  uint8_t* bytes = mapping->Block(ref, &size);
+  return Node::OpenShape(bytes, size, ref, leaf.count(), shape);
+}
+
 bool ReadKey(Mapping* mapping, const Node& node, uint32_t i, StoredKey* key, uint8_t scratch[8]) {
+  if (node.shaped()) {
+    Node shape;
+    return ReadShape(mapping, node, &shape) && ReadKey(mapping, shape, i, key, scratch);
+  }
   const uint32_t slot = node.slot(i);
   const uint32_t size = SlotSize(slot);
   key->form_size = 0;
@@ -104,6 +115,10 @@ int CompareStored(const StoredKey& stored, const Key& key) {
 }
 
 uint32_t FindInLeaf(Mapping* mapping, const Node& leaf, const Key& key) {
+  if (leaf.shaped()) {
+    Node shape;
+    return ReadShape(mapping, leaf, &shape) ? FindInLeaf(mapping, shape, key) : kCorruptIndex;
+  }
   const uint32_t n = leaf.prefix_size();
   const uint8_t wanted = Fingerprint(key.data, key.size);
   const uint32_t count = leaf.count();
@@ -119,6 +134,7 @@ uint32_t FindInLeaf(Mapping* mapping, const Node& leaf, const Key& key) {
         if (size + n != key.size) continue;
         const uint8_t* at = leaf.heap(SlotFromEnd(slot), size);
         if (at == nullptr) return kCorruptIndex;
+        __builtin_prefetch(at - kGranule / 2);  // a local value was stored just below its key
         if (EqualBytes(at, key.data + n, size) && EqualBytes(leaf.prefix(), key.data, n)) return i;
         continue;
       }
@@ -133,6 +149,10 @@ uint32_t FindInLeaf(Mapping* mapping, const Node& leaf, const Key& key) {
 
 uint32_t LowerBoundInLeaf(Mapping* mapping, const Node& leaf, const Key& key, bool* equal) {
   *equal = false;
+  if (leaf.shaped()) {
+    Node shape;
+    return ReadShape(mapping, leaf, &shape) ? LowerBoundInLeaf(mapping, shape, key, equal) : kCorruptIndex;
+  }
   const int c = ComparePrefix(leaf, key);
   if (c != 0) return c > 0 ? 0 : leaf.count();
   uint32_t low = 0;

@@ -43,6 +43,8 @@ uint32_t FindChild(Mapping* mapping, const Node& inner, const Key& key);
 // Index of the child that holds position *position, which becomes relative to that child.
 uint32_t FindChildAt(const Node& inner, uint64_t* position);
 
+// The shape of a shaped leaf; false on bad bytes.
+bool ReadShape(Mapping* mapping, const Node& leaf, Node* shape);
 // The bytes of a blob; false on bad bytes.
 bool ReadBlob(Mapping* mapping, Ref ref, const uint8_t** bytes, uint64_t* size);
 

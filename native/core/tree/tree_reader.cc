@@ -143,7 +143,7 @@ Status TreeReader::Walk(Ref root, FunctionRef<Status(Ref block)> block, Function
   path.index[0] = 0;
   const auto enter = [&](const Node& node) -> Status {
     PONGO_TRY(visit(node));
-    if (!keyed_) return Status::Ok();
+    if (!keyed_ || node.shaped()) return Status::Ok();  // a shape is no part of the tree
     for (uint32_t i = node.leaf() ? 0 : 1; i < node.count(); i++) {
       const uint32_t slot = node.slot(i);
       if ((slot & kSlotOverflow) == 0) continue;

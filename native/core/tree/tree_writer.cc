@@ -267,7 +267,7 @@ Status TreeWriter::SplitInner(Node* inner, uint32_t at, Change* below, Change* c
 Status TreeWriter::Erase(Path* path, Ref* root) {
   Node leaf = path->leaf();
   const uint32_t at = path->leaf_index();
-  if (keyed_ && (leaf.slot(at) & kSlotOverflow) != 0) {
+  if (keyed_ && !leaf.shaped() && (leaf.slot(at) & kSlotOverflow) != 0) {
     const uint8_t* bytes = leaf.heap(SlotFromEnd(leaf.slot(at)), sizeof(KeyOverflow));
     if (bytes == nullptr) return kBadSearch;
     writes()->Drop(Load<KeyOverflow>(bytes).blob & kRefMask);
@@ -276,6 +276,15 @@ Status TreeWriter::Erase(Path* path, Ref* root) {
     writes()->Drop(leaf.ref());
     path->depth--;
     return RiseErase(path, root);
+  }
+  if (leaf.shaped()) {  // without one of its names it has another shape: from now on it has its own keys
+    std::vector<LeafItem> items;
+    PONGO_TRY(editor_.Explode(leaf, &items));
+    items.erase(items.begin() + at);
+    Change change;
+    PONGO_TRY(editor_.BuildLeaf(items.data(), items.size(), &change.left));
+    writes()->Drop(leaf.ref());
+    return Rise(path, &change, -1, root);
   }
   const Result<bool> owned = editor_.Own(&leaf, 0, 0);
   if (!owned.ok()) return owned.status();
