@@ -25,6 +25,9 @@ function load(): Addon {
 
 export const addon: Addon = load()
 
+/** Instead of the number of a cell: the container is protected in another way. */
+export const noCell = 0xffffffff
+
 export const kindDict = 1
 export const kindList = 2
 export const kindCollection = 3

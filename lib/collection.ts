@@ -7,17 +7,18 @@ import {
   checkSync,
   encodeContent,
   encodeExpected,
+  encodeNext,
   getPath,
   nativeCopy,
   popKey,
   setPath,
 } from './dict_operations'
-import { pongoError, show } from './errors'
+import { PongoTypeError, pongoError, show } from './errors'
 import type { Handle } from './handle'
 import { inspectLive } from './inspect'
 import { PagedIterable, PagedIterator, What, type Window } from './iterators'
 import { jsonText, parseJson } from './json'
-import { kLive, writable, type Ref } from './live'
+import { busy, kLive, writable, type Ref } from './live'
 import {
   booleanOption,
   checkOptions,
@@ -30,6 +31,7 @@ import {
 import type { MultiCollection } from './multi_collection'
 import { handleOf, type Database } from './owner'
 import type { Path } from './path'
+import { prefixBounds } from './prefix'
 import { search, type SearchView } from './search'
 import type { Key, Operator } from './types'
 import { encodeKey, encodeValue, isPlainObject } from './values'
@@ -104,7 +106,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
     const { multi } = checkOptions('Collection.create', options, ['multi'])
     const handle = handleOf('Collection.create', db)
     const kind = booleanOption('Collection.create', 'multi', multi, false) ? kindMulti : kindCollection
-    return handle.container(kind, handle.native.create(kind, undefined)) as Collection
+    return handle.native.create(kind, undefined) as Collection
   }
 
   get [kLive](): Ref {
@@ -120,7 +122,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
   }
 
   #writable(): void {
-    if (this.#view !== 0) writable(this.#ref)
+    if (this.#view !== 0 || busy.length > 0) writable(this.#ref)
   }
 
   /** The container's id. */
@@ -262,7 +264,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
    * users.forEach(function (user) { this.push(user.age) }, ages)
    */
   forEach(fn: (value: V, key: K, collection: this) => void, thisArg?: unknown): void {
-    needFunction('forEach', fn)
+    if (typeof fn !== 'function') throw new PongoTypeError(`forEach needs a function, not ${show(fn)}`)
     for (const [key, value] of this) fn.call(thisArg, value, key, this)
   }
 
@@ -331,12 +333,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
   cas(key: K, expected: unknown, next: unknown): boolean {
     const ref = this.#ref
     this.#writable()
-    return this.#native.cas(
-      this.#id,
-      this.#key(key),
-      encodeExpected(ref, expected, key),
-      encodeExpected(ref, next, key),
-    )
+    return this.#native.cas(this.#id, this.#key(key), encodeExpected(ref, expected, key), encodeNext(ref, next, key))
   }
 
   /**
@@ -460,8 +457,13 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
   count(range?: Pick<RangeOptions, 'gt' | 'gte' | 'lt' | 'lte' | 'prefix'>): number {
     const bounds = this.#bounds('count', checkOptions('count', range, boundNames))
     if (bounds === undefined) return this.size
-    const [start, end] = bounds(this.#view)
-    return Math.max(0, end - start)
+    const read = (view: View): number => {
+      const [start, end] = bounds(view)
+      return Math.max(0, end - start)
+    }
+    // A prefix in a MultiCollection takes several reads: they must be of one version.
+    const several = this.#view === 0 && this.#ref.kind === kindMulti && range?.prefix !== undefined
+    return several ? this.#handle.pinned(read) : read(this.#view)
   }
 
   /**
@@ -500,6 +502,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
         throw pongoError('ARG', `${what}: prefix must be a string or a tuple, not ${show(prefix)}`)
       }
       const key = this.#key(prefix)
+      if (this.#ref.kind === kindMulti) return (view) => prefixBounds(this.#ref, view, prefix)
       return (view) => this.#native.bounds(view, this.#id, key, null, 16)
     }
     if (lower === undefined && upper === undefined) return undefined

@@ -17,7 +17,7 @@ import type { Dict as DictType, List as ListType } from './types'
 export const Dict = {
   create<T extends object = Record<string, any>>(db: Database): DictType<T> {
     const handle = handleOf('Dict.create', db)
-    return handle.container(kindDict, handle.native.create(kindDict, undefined)) as DictType<T>
+    return handle.native.create(kindDict, undefined) as DictType<T>
   },
   [Symbol.hasInstance](value: unknown): boolean {
     const ref = refOf(value)
@@ -36,7 +36,7 @@ export const Dict = {
 export const List = {
   create<T = any>(db: Database): ListType<T> {
     const handle = handleOf('List.create', db)
-    return handle.container(kindList, handle.native.create(kindList, undefined)) as unknown as ListType<T>
+    return handle.native.create(kindList, undefined) as unknown as ListType<T>
   },
   [Symbol.hasInstance](value: unknown): boolean {
     return refOf(value)?.kind === kindList

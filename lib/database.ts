@@ -6,7 +6,7 @@ import { inspect } from 'node:util'
 import type { NativeOptions } from './binding'
 import { Collection, type CollectionOptions } from './collection'
 import { pongoError, show } from './errors'
-import { Handle, SnapshotState } from './handle'
+import { Handle, SnapshotState, type SharedOptions } from './handle'
 import { makeMeta, type Meta } from './meta'
 import type { MultiCollection } from './multi_collection'
 import { booleanOption, checkOptions, durabilities, integerOption, needFunction } from './options'
@@ -62,7 +62,10 @@ function interpret(options: OpenOptions | undefined): NativeOptions {
 }
 
 function filePath(path: unknown): string {
-  if (path instanceof URL) return fileURLToPath(path)
+  if (path instanceof URL) {
+    if (path.protocol !== 'file:') throw pongoError('ARG', `open needs a file: URL, not ${path.href}`)
+    return fileURLToPath(path)
+  }
   if (typeof path !== 'string' || path === '') {
     throw pongoError('ARG', `open needs the path of a file, not ${show(path)}`)
   }
@@ -78,7 +81,8 @@ function filePath(path: unknown): string {
  *
  * @param path the file; beside it a file `<path>-lock` comes into being.
  * @param options see `OpenOptions`.
- * Errors: `ARG` for an unknown option or one that differs from what the file stores; `IO`, `CORRUPT`, `VERSION`, `LOCKED`.
+ * Errors: `ARG` for an unknown option or one that differs from what the file stores or from another open handle; `IO`,
+ * `CORRUPT`, `VERSION`, `LOCKED`.
  *
  * @example
  * const db = open('state.pongo')
@@ -86,7 +90,10 @@ function filePath(path: unknown): string {
  */
 export function open<T extends object = Record<string, any>>(path: string | URL, options?: OpenOptions): Database<T> {
   const native = interpret(options)
-  return new Database<T>(new Handle(filePath(path), native))
+  const given: SharedOptions = {}
+  if (options?.durability !== undefined) given.durability = native.durability
+  if (options?.checkpointInterval !== undefined) given.checkpointInterval = native.checkpointInterval
+  return new Database<T>(new Handle(filePath(path), native, given))
 }
 
 /** An open database. Made by `open`. */

@@ -1,6 +1,6 @@
 // The operations of a Dict, `d.$get(...)`: functions of `this`, which is the proxy.
 
-import type { NativeValue } from './binding'
+import { kindList, kindMulti, type NativeKey, type NativeValue } from './binding'
 import { pongoError, show } from './errors'
 import { PagedIterator, What } from './iterators'
 import { jsonText, parseJson } from './json'
@@ -8,7 +8,7 @@ import { refOf, writable, type Ref } from './live'
 import { needFunction, separator, setFlags, type PathOptions, type SetOptions } from './options'
 import { nativePath, pathPlace, type Path } from './path'
 import { search } from './search'
-import { decodeWire, encodeKey, encodePairs, encodeValue, encodeWire, isPlainObject } from './values'
+import { decodeWire, encodeContents, encodeKey, encodePairs, encodeValue, encodeWire, isPlainObject } from './values'
 import { isMap } from 'node:util/types'
 import type { Key, Operator } from './types'
 
@@ -46,15 +46,29 @@ export function setPath(ref: Ref, what: string, path: Path, value: unknown, opti
   ref.native.setPath(ref.id, nativePath(ref.handle, what, path), sep, wire, flags)
 }
 
+/** A value to store, or undefined for "delete". */
+export function encodeNext(ref: Ref, value: unknown, key: unknown): NativeValue | undefined {
+  return value === undefined ? undefined : encodeValue(ref.handle, value, key)
+}
+
 /** A value to compare with, or undefined for "absent". */
 export function encodeExpected(ref: Ref, value: unknown, key: unknown): NativeValue | undefined {
-  return value === undefined ? undefined : encodeValue(ref.handle, value, key)
+  return value === undefined ? undefined : encodeContents(ref.handle, value, key)
+}
+
+/** Refuses a change in place of what is in a MultiCollection. */
+function refuseMulti(ref: Ref, path: string | NativeKey[]): void {
+  const end = typeof path === 'string' ? path.lastIndexOf('.') : path.length - 1
+  const parent = end <= 0 ? ref : refOf(ref.native.getPath(0, ref.id, path.slice(0, end) as typeof path, '.'))
+  if (parent?.kind === kindMulti) {
+    throw pongoError('TYPE', `$modify does not fit a MultiCollection: a key has many values: ${String(path)}`)
+  }
 }
 
 /** The content of `update`: an object, a Map, a live container or pairs, as a wire dict. */
 export function encodeContent(ref: Ref, what: string, content: unknown): Uint8Array {
   const other = refOf(content)
-  if (other !== undefined) {
+  if (other !== undefined && other.kind !== kindList) {
     const pairs: Iterable<[unknown, unknown]> = new PagedIterator<[unknown, unknown]>(other, What.entries)
     return encodePairs(ref.handle, pairs, true)
   }
@@ -150,7 +164,7 @@ export const dictOperations: Record<string, unknown> = Object.assign(Object.crea
       nativePath(ref.handle, '$cas', path),
       '.',
       encodeExpected(ref, expected, place),
-      encodeExpected(ref, next, place),
+      encodeNext(ref, next, place),
     )
   },
 
@@ -159,6 +173,7 @@ export const dictOperations: Record<string, unknown> = Object.assign(Object.crea
     needFunction('$modify', fn)
     const native = nativePath(ref.handle, '$modify', path)
     return ref.handle.transaction(() => {
+      refuseMulti(ref, native)
       const next = fn(ref.native.getPath(0, ref.id, native, '.'))
       if (next === undefined) ref.native.deletePath(ref.id, native, '.')
       else ref.native.setPath(ref.id, native, '.', encodeValue(ref.handle, next, pathPlace(path, '.')), 0)

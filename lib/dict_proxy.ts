@@ -23,6 +23,8 @@ class DictTarget implements Ref {
   readonly id
   readonly view
   readonly snapshot
+  /** The Dict as programs hold it. */
+  proxy: object | undefined
 
   constructor(ref: Ref) {
     this.handle = ref.handle
@@ -51,7 +53,9 @@ const handler: ProxyHandler<DictTarget> = {
     return value === undefined ? inherited(key, receiver) : value
   },
 
-  set(target, key, value) {
+  set(target, key, value, receiver) {
+    // Through an object that inherits from the Dict, or a proxy of it: what an ordinary object does.
+    if (receiver !== target.proxy) return Reflect.set(Object.create(null) as object, key, value, receiver)
     refuseName(key, 'set')
     writable(target)
     target.native.set(target.id, key, encodeValue(target.handle, value, key), 0)
@@ -128,7 +132,10 @@ function refuseName(key: string | symbol, done: string): asserts key is string {
 }
 
 export function makeDict(ref: Ref): object {
-  return new Proxy(new DictTarget(ref), handler)
+  const target = new DictTarget(ref)
+  const proxy = new Proxy(target, handler)
+  target.proxy = proxy
+  return proxy
 }
 
 /** Whether a reference is shown as a Dict: a Dict, or the root. */

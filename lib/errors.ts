@@ -37,6 +37,12 @@ export class PongoSyntaxError extends SyntaxError {
 }
 Object.defineProperty(PongoSyntaxError.prototype, brand, { value: true })
 
+/** Where the same method of a Map or an array throws a `TypeError`: one that is a `PongoError` with code `ARG` as well. */
+export class PongoTypeError extends TypeError {
+  readonly code: ErrorCode = 'PONGO_ERR_ARG'
+}
+Object.defineProperty(PongoTypeError.prototype, brand, { value: true })
+
 /** An error by the short name of its code: `fail('KEY', ...)`. */
 export function pongoError(code: CodeName, message: string): PongoError {
   return new PongoError(`PONGO_ERR_${code}`, message)

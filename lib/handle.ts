@@ -7,6 +7,7 @@ import {
   kindDict,
   kindList,
   kindMulti,
+  noCell,
   type Kind,
   type NativeDb,
   type NativeOptions,
@@ -17,7 +18,7 @@ import { makeDict } from './dict_proxy'
 import { pongoError } from './errors'
 import type { CodeName } from './codes'
 import { makeList } from './list'
-import type { Ref } from './live'
+import { busy, outsideOthers, type Ref } from './live'
 import { MultiCollection } from './multi_collection'
 import { Uuid } from './uuid'
 import { Reader, type Makers } from './wire'
@@ -27,10 +28,14 @@ type Cache = Map<number, WeakRef<object>>
 export type UuidConstructor = (unused: null, bytes: Uint8Array) => unknown
 export type NewKey = (doc: Record<string, unknown>) => unknown
 
-// Forgets cache entries whose proxy is gone. An entry may have been renewed in the meantime: then it stays.
-const collected = new FinalizationRegistry<{ cache: Cache; id: number }>(({ cache, id }) => {
-  if (cache.get(id)?.deref() === undefined) cache.delete(id)
-})
+// Forgets cache entries whose proxy is gone, and lets go of the container that it showed. An entry may have been renewed in
+// the meantime, with a cell of its own: then it stays.
+const collected = new FinalizationRegistry<{ cache: Cache; id: number; native: NativeDb; cell: number }>(
+  ({ cache, id, native, cell }) => {
+    if (cache.get(id)?.deref() === undefined) cache.delete(id)
+    if (cell !== noCell) native.unpin(cell)
+  },
+)
 
 // Snapshots that nobody released: their space must not be pinned for ever.
 const forgotten = new FinalizationRegistry<{
@@ -71,6 +76,20 @@ export class SnapshotState {
   }
 }
 
+// The open handles of this thread. One that was dropped without close() is closed by the garbage collector.
+const handles = new Set<WeakRef<Handle>>()
+
+function* openHandles(): Iterable<Handle> {
+  for (const reference of handles) {
+    const handle = reference.deref()
+    if (handle === undefined || handle.closed) handles.delete(reference)
+    else yield handle
+  }
+}
+
+/** Options of `open` that must agree with those of other handles to the file, as far as the caller gave them. */
+export type SharedOptions = Partial<Pick<NativeOptions, 'durability' | 'checkpointInterval'>>
+
 export class Handle implements Makers {
   readonly native: NativeDb
   /** Two handles with the same identity are open on the same file. */
@@ -86,26 +105,48 @@ export class Handle implements Makers {
   uuidConstructor: UuidConstructor | null = null
   closed = false
   readonly root: object
+  #plainUuids = false
 
-  constructor(path: string, options: NativeOptions) {
+  readonly #checkpointInterval: number
+
+  constructor(path: string, options: NativeOptions, given: SharedOptions) {
     this.path = path
     this.durability = options.durability
+    this.#checkpointInterval = options.checkpointInterval
     this.native = addon.open(path, options, {
       error: (code, message) => pongoError(code as CodeName, message),
-      container: (kind, id, view) => this.container(kind, id, view),
+      container: (kind, id, view, cell) => this.container(kind, id, view, cell),
       uuid: (bytes) => this.uuid(bytes) as object,
       plain: (wire) => new Reader(wire, this).value(),
     })
     const { uuid } = this.native.options()
     const { dev, ino } = statSync(path)
     this.identity = `${uuid}:${dev}:${ino}`
+    this.#agree(given)
+    handles.add(new WeakRef(this))
     this.rootId = this.native.rootId
     this.rootKind = this.native.kind(0, this.rootId) || kindCollection
     this.root = this.container(this.rootKind, this.rootId, 0)
   }
 
-  /** The one proxy of a container in a view; made when there is none. */
-  container(kind: number, id: number, view: View = 0): object {
+  // The engine compares what the file stores and readOnly.
+  #agree(given: SharedOptions): void {
+    for (const other of openHandles()) {
+      if (other.identity !== this.identity) continue
+      const durability = given.durability !== undefined && given.durability !== other.durability
+      const interval = given.checkpointInterval !== undefined && given.checkpointInterval !== other.#checkpointInterval
+      if (!durability && !interval) continue
+      this.native.close()
+      const name = durability ? 'durability' : 'checkpointInterval'
+      throw pongoError('ARG', `${name} differs from another open handle to the same file: ${this.path}`)
+    }
+  }
+
+  /**
+   * The one proxy of a container in a view; made when there is none. `cell` keeps the container alive for it, although others
+   * may remove it everywhere; without one the caller knows that the container lives.
+   */
+  container(kind: number, id: number, view: View = 0, cell: number = noCell): object {
     let cache = this.cache
     let snapshot: SnapshotState | undefined
     if (view !== 0) {
@@ -115,10 +156,13 @@ export class Handle implements Makers {
       else cache = snapshot.cache
     }
     const known = cache.get(id)?.deref()
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      if (cell !== noCell) this.native.unpin(cell)
+      return known
+    }
     const made = this.#make(kind as Kind, id, view, snapshot)
     cache.set(id, new WeakRef(made))
-    collected.register(made, { cache, id })
+    collected.register(made, { cache, id, native: this.native, cell })
     return made
   }
 
@@ -138,7 +182,22 @@ export class Handle implements Makers {
   }
 
   uuid(bytes: Uint8Array): unknown {
-    return this.uuidConstructor === null ? new Uuid(bytes) : this.uuidConstructor(null, Uint8Array.from(bytes))
+    if (this.uuidConstructor === null || this.#plainUuids) return new Uuid(bytes)
+    return this.uuidConstructor(null, Uint8Array.from(bytes))
+  }
+
+  /**
+   * Runs `read` with UUIDs as `Uuid`, whatever meta['.uuid_constructor'] makes of them: for values that are compared or
+   * stored again, not handed to the program.
+   */
+  withPlainUuids<T>(read: () => T): T {
+    const before = this.#plainUuids
+    this.#plainUuids = true
+    try {
+      return read()
+    } finally {
+      this.#plainUuids = before
+    }
   }
 
   /** The bytes of a Uuid, or of an instance of `meta['.uuid_class']`; undefined for anything else. */
@@ -164,8 +223,10 @@ export class Handle implements Makers {
   transaction<T>(fn: () => T): T {
     const native = this.native
     if (native.inTransaction()) return settled(fn())
+    if (busy.length > 0) outsideOthers(this)
     for (;;) {
       native.begin()
+      busy.push(this)
       let committed = false
       let result: T
       try {
@@ -175,6 +236,8 @@ export class Handle implements Makers {
         // A commit that failed has ended the transaction already.
         if (!this.closed && native.inTransaction()) native.abort()
         throw error
+      } finally {
+        busy.pop()
       }
       if (committed) return result
     }

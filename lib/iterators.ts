@@ -1,6 +1,7 @@
 // Iteration over one version: entries come in pages, and a version is pinned while more than one page is needed.
 
 import type { NativeDb, View } from './binding'
+import { pongoError } from './errors'
 import type { Ref } from './live'
 
 /** What a page holds. `plain` is added when containers come as plain copies. */
@@ -122,6 +123,10 @@ export class PagedIterator<T> implements IterableIterator<T> {
 
   next(): IteratorResult<T, undefined> {
     if (this.#done) return { value: undefined, done: true }
+    if (this.#ref.handle.closed) {
+      this.#done = true
+      throw pongoError('CLOSED', `the database ${this.#ref.handle.path} is closed`)
+    }
     this.start()
     if (this.#at >= this.#page.length) {
       if (this.#left > 0) {

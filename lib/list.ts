@@ -17,7 +17,9 @@ class ListTarget extends Array<unknown> implements Ref {
   declare kind: Ref['kind']
   declare id: number
   declare view: number
-  declare snapshot: Ref['snapshot'];
+  declare snapshot: Ref['snapshot']
+  /** The List as programs hold it. */
+  declare proxy: object;
 
   // Called with the proxy as `this`.
   [inspect.custom](depth: number, options: InspectOptions): unknown {
@@ -45,7 +47,8 @@ export function indexOf(key: string): number {
 
 /** Assigns `length`: cuts the end off, or grows with nulls. */
 function setLength(target: Ref, value: unknown): void {
-  const length = Number(value)
+  // Not Number(value): a bigint is a TypeError, as with an array.
+  const length = +(value as number)
   if (!Number.isInteger(length) || length < 0 || length > lengthMax) throw new RangeError('Invalid array length')
   target.handle.transaction(() => {
     const size = target.native.size(0, target.id)
@@ -73,7 +76,9 @@ const handler: ProxyHandler<ListTarget> = {
     return listMethods[key] ?? Reflect.get(Array.prototype, key, receiver)
   },
 
-  set(target, key, value) {
+  set(target, key, value, receiver) {
+    // Through an object that inherits from the List, or a proxy of it: what an ordinary array does.
+    if (receiver !== target.proxy) return Reflect.set(Object.create(null) as object, key, value, receiver)
     const index = typeof key === 'string' ? indexOf(key) : -1
     if (index < 0 && key !== 'length') refuse(key)
     writable(target)
@@ -155,5 +160,7 @@ const handler: ProxyHandler<ListTarget> = {
 }
 
 export function makeList(ref: Ref): object {
-  return new Proxy(Object.assign(new ListTarget(), ref), handler)
+  const target: ListTarget = Object.assign(new ListTarget(), ref)
+  target.proxy = new Proxy(target, handler)
+  return target.proxy
 }

@@ -97,10 +97,15 @@ function iterator(name: string, what: number): Method {
 
 // -- mutating --
 
+/** What array methods make of a number: cut to an integer, NaN is 0, a bigint or a symbol a TypeError. */
+function toInteger(value: unknown): number {
+  return Math.trunc(+(value as number)) || 0
+}
+
 /** Array positions: negative from the end, cut to [0, length]. */
 function position(value: unknown, length: number, otherwise: number): number {
   if (value === undefined) return otherwise
-  const integer = Math.trunc(Number(value)) || 0
+  const integer = toInteger(value)
   return integer < 0 ? Math.max(0, length + integer) : Math.min(integer, length)
 }
 
@@ -123,6 +128,25 @@ function elementsIn(ref: Ref, start: number, count: number): unknown[] {
   return count <= 0 ? [] : ref.native.page(0, ref.id, start, count, 1, What.values)
 }
 
+/** Elements that are to be stored again, UUIDs as themselves. */
+function stored(ref: Ref, start: number, count: number): unknown[] {
+  return ref.handle.withPlainUuids(() => elementsIn(ref, start, count))
+}
+
+type Compare = (a: unknown, b: unknown) => number
+
+/** The elements in order, for storing. What the comparator sees is what the program reads. */
+function sortedElements(ref: Ref, compare: Compare | undefined): unknown[] {
+  const seen = elements(ref)
+  if (ref.handle.uuidConstructor === null) return seen.sort(compare)
+  const kept = stored(ref, 0, seen.length)
+  const order = seen.map((value, i) => ({ value, text: compare === undefined ? String(value) : '', kept: kept[i] }))
+  order.sort((a, b) =>
+    compare === undefined ? Number(a.text > b.text) - Number(a.text < b.text) : compare(a.value, b.value),
+  )
+  return order.map((item) => item.kept)
+}
+
 const values = iterator('values', What.values)
 
 const methods: Record<string, Method> = {
@@ -130,15 +154,14 @@ const methods: Record<string, Method> = {
   at(index: unknown) {
     const ref = listOf(this)
     if (ref === undefined) return arrayMethods['at']!.call(this, index)
-    const integer = Math.trunc(Number(index)) || 0
-    if (integer >= lengthMax) return undefined
-    if (integer >= 0) return ref.native.listGet(ref.view, ref.id, integer)
+    const integer = toInteger(index)
+    if (integer >= 0) return ref.native.listGet(ref.view, ref.id, Math.min(integer, lengthMax))
     for (;;) {
       const at = ref.native.size(ref.view, ref.id) + integer
       if (at < 0) return undefined
       const value: unknown = ref.native.listGet(ref.view, ref.id, at)
       // The list became shorter between the two calls: look at its new end.
-      if (value !== undefined) return value
+      if (value !== undefined || at < ref.native.size(ref.view, ref.id)) return value
     }
   },
 
@@ -157,7 +180,7 @@ const methods: Record<string, Method> = {
     const to = position(target, length, 0)
     const from = position(start, length, 0)
     const count = Math.min(position(end, length, length) - from, length - to)
-    if (count > 0) write(ref, to, count, elementsIn(ref, from, count))
+    if (count > 0) write(ref, to, count, stored(ref, from, count))
     return ref
   }),
 
@@ -210,7 +233,7 @@ const methods: Record<string, Method> = {
 
   /** Turns the order round, in one commit; returns the List. O(n). */
   reverse: inTransaction('reverse', (ref, length) => {
-    if (length > 1) write(ref, 0, length, elementsIn(ref, 0, length).reverse())
+    if (length > 1) write(ref, 0, length, stored(ref, 0, length).reverse())
     return ref
   }),
 
@@ -233,7 +256,7 @@ const methods: Record<string, Method> = {
     if (compare !== undefined && typeof compare !== 'function') arrayMethods['sort']!.call([], compare)
     writable(ref)
     ref.handle.transaction(() => {
-      const sorted = elements(ref).sort(compare as (a: unknown, b: unknown) => number)
+      const sorted = sortedElements(ref, compare as Compare | undefined)
       // The comparator may have changed the list: what it sorts is the version of the call, as everywhere.
       ref.native.replace(ref.id, encodeList(ref.handle, sorted))
     })
@@ -245,7 +268,7 @@ const methods: Record<string, Method> = {
     if (args.length === 0) return []
     const [start, deleteCount, ...items] = args
     const from = position(start, length, 0)
-    const asked = args.length === 1 ? length - from : Math.trunc(Number(deleteCount)) || 0
+    const asked = args.length === 1 ? length - from : toInteger(deleteCount)
     const count = Math.min(Math.max(asked, 0), length - from)
     const removed = elementsIn(ref, from, count)
     if (count > 0 || items.length > 0) write(ref, from, count, items)
@@ -291,7 +314,7 @@ const methods: Record<string, Method> = {
     writable(ref)
     const wanted = normalise(ref.handle, value === undefined ? null : value)
     ref.handle.transaction(() => {
-      const index = elements(ref).findIndex((item) => valuesEqual(item, wanted))
+      const index = ref.handle.withPlainUuids(() => elements(ref).findIndex((item) => valuesEqual(item, wanted)))
       if (index < 0) throw pongoError('VALUE', `remove: no element equals ${show(value)}`)
       ref.native.listSplice(ref.id, index, 1, undefined)
     })
@@ -305,7 +328,9 @@ const methods: Record<string, Method> = {
       throw pongoError('TYPE', `extend needs an iterable, not ${show(items)}`)
     }
     const added = [...(items as Iterable<unknown>)]
-    if (added.length > 0) ref.native.listSplice(ref.id, -1, 0, encodeList(ref.handle, added))
+    if (added.length === 0)
+      ref.native.size(0, ref.id) // for its errors
+    else ref.native.listSplice(ref.id, -1, 0, encodeList(ref.handle, added))
     return undefined
   },
 
@@ -322,6 +347,13 @@ const methods: Record<string, Method> = {
     ref.native.replace(ref.id, encodeWire(ref.handle, value, []))
     return undefined
   },
+}
+
+// As reflection shows them.
+for (const [name, method] of Object.entries(methods)) {
+  const like = arrayMethods[name]
+  Object.defineProperty(method, 'name', { value: name, configurable: true })
+  if (like !== undefined) Object.defineProperty(method, 'length', { value: like.length, configurable: true })
 }
 
 // Without prototype: a name that is not in the table is looked up on Array.prototype by the proxy.

@@ -106,12 +106,21 @@ function unknown(key: string): Error {
   return pongoError('KEY', `meta has no setting ${show(key)}: known are ${names.join(', ')}`)
 }
 
+// From a `Meta` to its handle, which none of its properties shows.
+const settingsOf = new WeakMap<object, Handle>()
+
+function opened({ handle }: MetaTarget): Handle {
+  if (handle.closed) throw pongoError('CLOSED', `the database ${handle.path} is closed: open it again`)
+  return handle
+}
+
 class MetaTarget {
   constructor(readonly handle: Handle) {}
 
   // What util.inspect finds through the proxy.
   [inspect.custom](_depth: number, options: InspectOptions): string {
-    // Called with the proxy as `this`: the copy reads through it.
+    // Called with the proxy as `this`: the copy reads through it. Printing must not fail.
+    if (settingsOf.get(this)?.closed === true) return 'Meta { closed }'
     return `Meta ${inspect({ ...this }, options)}`
   }
 }
@@ -120,7 +129,7 @@ const handler: ProxyHandler<MetaTarget> = {
   get(target, key, receiver) {
     if (typeof key === 'symbol') return undefined
     const setting = settings[key]
-    if (setting !== undefined) return setting.read(target.handle)
+    if (setting !== undefined) return setting.read(opened(target))
     if (key !== '__proto__' && key in Object.prototype) return Reflect.get(Object.prototype, key, receiver)
     if (probes.has(key)) return undefined
     throw unknown(key)
@@ -128,7 +137,7 @@ const handler: ProxyHandler<MetaTarget> = {
   set(target, key, value) {
     const setting = typeof key === 'string' ? settings[key] : undefined
     if (setting === undefined) throw unknown(String(key))
-    setting.write(target.handle, value)
+    setting.write(opened(target), value)
     return true
   },
   has: (_target, key) => typeof key === 'string' && key in settings,
@@ -136,7 +145,7 @@ const handler: ProxyHandler<MetaTarget> = {
   getOwnPropertyDescriptor(target, key) {
     const setting = typeof key === 'string' ? settings[key] : undefined
     if (setting === undefined) return undefined
-    return { value: setting.read(target.handle), writable: true, enumerable: true, configurable: true }
+    return { value: setting.read(opened(target)), writable: true, enumerable: true, configurable: true }
   },
   defineProperty(_target, key) {
     throw pongoError('TYPE', `meta: ${String(key)} can only be assigned`)
@@ -151,5 +160,7 @@ const handler: ProxyHandler<MetaTarget> = {
 }
 
 export function makeMeta(handle: Handle): Meta {
-  return new Proxy(new MetaTarget(handle), handler) as unknown as Meta
+  const meta = new Proxy(new MetaTarget(handle), handler)
+  settingsOf.set(meta, handle)
+  return meta as unknown as Meta
 }

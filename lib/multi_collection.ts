@@ -6,7 +6,7 @@ import { popKey } from './dict_operations'
 import { valuesEqual } from './equality'
 import { pongoError } from './errors'
 import { What } from './iterators'
-import { kLive, writable } from './live'
+import { kLive, refOf, writable } from './live'
 import type { Key } from './types'
 import { encodeKey, encodeValue, normalise } from './values'
 
@@ -50,9 +50,15 @@ export class MultiCollection<K extends Key = any, V = any> extends Collection<K,
     const native = encodeKey(ref.handle, key)
     if (value.length === 0) return ref.native.delete(ref.id, native)
     const unwanted = normalise(ref.handle, value[0])
+    const container = refOf(value[0])
     return ref.handle.transaction(() => {
-      const values = this.getAll(key)
-      const index = values.findIndex((item) => valuesEqual(item, unwanted))
+      const values = ref.handle.withPlainUuids(() => this.getAll(key))
+      const index = values.findIndex((item) => {
+        const other = refOf(item)
+        if (other === undefined) return container === undefined && valuesEqual(item, unwanted)
+        // Containers by identity: two of the same content are two values.
+        return container?.view === 0 && container.id === other.id && container.handle.identity === other.handle.identity
+      })
       if (index < 0) return false
       ref.native.delete(ref.id, native)
       values.forEach((item, i) => {
@@ -69,7 +75,7 @@ export class MultiCollection<K extends Key = any, V = any> extends Collection<K,
     return ref.handle.transaction(() => {
       const [first] = this.getAll(key)
       if (first === undefined) return popKey(ref, 'pop', key, missing)
-      this.delete(key, first)
+      this.delete(key, ref.handle.withPlainUuids(() => this.getAll(key))[0]!)
       return first
     })
   }

@@ -2,6 +2,7 @@
 
 import { pongoError, show } from './errors'
 import type { Handle } from './handle'
+import { outsideOthers } from './live'
 
 export type { Database } from './database'
 
@@ -11,5 +12,6 @@ export const kHandle: unique symbol = Symbol('pongodb.handle')
 export function handleOf(what: string, db: unknown): Handle {
   const handle = typeof db === 'object' && db !== null ? (db as { [kHandle]?: Handle })[kHandle] : undefined
   if (handle === undefined) throw pongoError('ARG', `${what} needs a database that open() returned, not ${show(db)}`)
+  outsideOthers(handle)
   return handle
 }

@@ -14,7 +14,12 @@ export function nativePath(handle: Handle, what: string, path: unknown): string 
   if (typeof path === 'string') return path
   if (Array.isArray(path)) {
     if (path.length === 0) throw pongoError('ARG', `${what}: the path is empty`)
-    return path.map((segment: unknown) => encodeKey(handle, segment))
+    // A bigint that is a safe integer is the same key as the number, and can be an index.
+    return path.map((segment: unknown) =>
+      typeof segment === 'bigint' && Number.isSafeInteger(Number(segment))
+        ? Number(segment)
+        : encodeKey(handle, segment),
+    )
   }
   if (typeof path === 'number' || typeof path === 'bigint' || typeof path === 'boolean') return [path]
   throw pongoError('TYPE', `${what}: a path is a string or an array of keys, not ${show(path)}`)

@@ -42,6 +42,14 @@ const tests: Record<Operator, Test> = (() => {
   }
 })()
 
+/** One form for each number, deep in tuples. */
+function oneNumber(key: unknown): unknown {
+  if (Array.isArray(key)) return key.map(oneNumber)
+  if (typeof key === 'number' && Number.isInteger(key) && !Number.isSafeInteger(key)) return BigInt(key)
+  if (typeof key === 'bigint' && Number.isSafeInteger(Number(key))) return Number(key)
+  return key === 0 ? 0 : key
+}
+
 /** A read-only view of the entries that a search found: the keys in order, the children live. */
 export class SearchView implements Iterable<[any, any]> {
   readonly #ref: Ref
@@ -58,12 +66,11 @@ export class SearchView implements Iterable<[any, any]> {
     return this.#entries.length
   }
 
-  // Keys that are objects are looked up by their wire form. 1 and 1.0 and 1n are one key.
+  // Keys that are objects are looked up by their wire form. 1 and 1.0 and 1n are one key, in tuples too.
   #keyOf(key: unknown): unknown {
-    const native = encodeKey(this.#ref.handle, key)
+    const native = encodeKey(this.#ref.handle, oneNumber(key))
     if (native instanceof Uint8Array) return `wire:${Buffer.from(native).toString('latin1')}`
-    if (typeof native === 'bigint') return Number.isSafeInteger(Number(native)) ? Number(native) : native
-    return typeof native === 'string' ? `text:${native}` : native === 0 ? 0 : native
+    return typeof native === 'string' ? `text:${native}` : native
   }
 
   #index(): Map<unknown, unknown> {
@@ -141,9 +148,24 @@ export class SearchView implements Iterable<[any, any]> {
     throw pongoError('READONLY', 'the result of a search cannot be written: write to the container')
   }
 
-  delete(): never {
-    throw pongoError('READONLY', 'the result of a search cannot be written: write to the container')
-  }
+  declare delete: () => never
+  declare clear: () => never
+  declare pop: () => never
+  declare shift: () => never
+  declare add: () => never
+  declare update: () => never
+  declare setPath: () => never
+  declare incr: () => never
+  declare cas: () => never
+  declare modify: () => never
+}
+// A view is like a Collection: whatever writes to one is refused by name.
+for (const name of ['delete', 'clear', 'pop', 'shift', 'add', 'update', 'setPath', 'incr', 'cas', 'modify']) {
+  Object.defineProperty(SearchView.prototype, name, {
+    value: SearchView.prototype.set,
+    writable: true,
+    configurable: true,
+  })
 }
 
 function segmentsOf(what: string, path: unknown): readonly unknown[] {
@@ -184,9 +206,14 @@ export function search(ref: Ref, what: string, path: Path, op: Operator, value: 
       return found !== undefined && matches(found, end)
     }
     const flat = readAll(ref, What.entries, view)
+    // Judged are UUIDs as such, whatever meta['.uuid_constructor'] makes of those that are returned.
+    const found = handle.withPlainUuids(() => {
+      const judged = handle.uuidConstructor === null ? flat : readAll(ref, What.entries, view)
+      return flat.map((_, i) => i % 2 === 1 && matches(judged[i], 0))
+    })
     const entries: [unknown, unknown][] = []
-    for (let i = 0; i < flat.length; i += 2) {
-      if (matches(flat[i + 1], 0)) entries.push([flat[i], flat[i + 1]])
+    for (let i = 1; i < flat.length; i += 2) {
+      if (found[i] === true) entries.push([flat[i - 1], flat[i]])
     }
     return entries
   }

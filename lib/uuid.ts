@@ -1,7 +1,7 @@
 // 128-bit identifiers as values and keys.
 
 import { inspect } from 'node:util'
-import { isUint8Array } from 'node:util/types'
+import { isArrayBuffer, isUint8Array } from 'node:util/types'
 import { addon } from './binding'
 import { pongoError, show } from './errors'
 
@@ -28,12 +28,12 @@ export class Uuid {
    * @param source the text (hyphens optional, either case) or the 16 bytes, which are copied.
    * Errors: `VALUE` when the text or the number of bytes is wrong, `TYPE` for anything else.
    */
-  constructor(source: string | Uint8Array) {
+  constructor(source: string | Uint8Array | ArrayBuffer) {
     if (typeof source === 'string') {
       this.#bytes = parse(source)
-    } else if (isUint8Array(source)) {
-      if (source.length !== 16) throw pongoError('VALUE', `Uuid: 16 bytes are needed, not ${source.length}`)
-      this.#bytes = Uint8Array.from(source)
+    } else if (isUint8Array(source) || isArrayBuffer(source)) {
+      if (source.byteLength !== 16) throw pongoError('VALUE', `Uuid: 16 bytes are needed, not ${source.byteLength}`)
+      this.#bytes = Uint8Array.from(isUint8Array(source) ? source : new Uint8Array(source))
     } else {
       throw pongoError('TYPE', `Uuid: text or 16 bytes are needed, not ${show(source)}`)
     }

@@ -4,7 +4,7 @@
 // safe in a worker with the smallest stack that Node can start. User code (getters, toPongo, toJSON) may run in between
 // and may use the database: each encoding in progress has a writer of its own.
 
-import { isAnyArrayBuffer, isDate, isMap, isUint8Array } from 'node:util/types'
+import { isArrayBuffer, isDate, isMap, isUint8Array } from 'node:util/types'
 import { kindCollection, kindMulti, type NativeKey, type NativeValue } from './binding'
 import { pongoError, show, type PongoError } from './errors'
 import type { Handle } from './handle'
@@ -22,6 +22,12 @@ export class JsonFloat {
   constructor(readonly value: number) {}
 }
 
+// Characters of a path that a message shows.
+const placeMax = 200
+
+/** The time of a Date of any realm, whatever its prototype. */
+const timeOf = (date: object): number => Date.prototype.getTime.call(date)
+
 const hasOwn = Object.prototype.hasOwnProperty
 
 function isPlainPrototype(prototype: object | null): boolean {
@@ -36,9 +42,10 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
 
 /** A path for messages: `users.alice.cb`. */
 export function placeText(place: Place): string {
-  return place
+  const text = place
     .map((part) => (typeof part === 'string' ? part : typeof part === 'object' ? show(part) : String(part)))
     .join('.')
+  return text.length > placeMax ? `${text.slice(0, placeMax)}...` : text
 }
 
 export class Encoder {
@@ -51,11 +58,18 @@ export class Encoder {
   #hops = 0
   // Containers made on the way (deep copies of Collections): held so that no collection takes them before they are linked.
   #made: object[] = []
+  #contents = false
+
+  /** Live containers are written as what they hold, for a comparison, as long as they can be. */
+  compare(): void {
+    this.#contents = true
+  }
 
   begin(handle: Handle, base: Place): void {
     this.#handle = handle
     this.#base = base
     this.#hops = 0
+    this.#contents = false
     this.writer.reset()
   }
 
@@ -131,7 +145,7 @@ export class Encoder {
   #other(value: object, prototype: object | null, depth: number): boolean {
     const writer = this.writer
     if (isDate(value)) {
-      const time = value.getTime()
+      const time = timeOf(value)
       if (Number.isNaN(time)) throw this.#fail(depth, 'VALUE', 'the Date is invalid')
       writer.float64(Tag.datetimeMs, time)
       return true
@@ -145,7 +159,7 @@ export class Encoder {
       writer.bytes(value)
       return true
     }
-    if (isAnyArrayBuffer(value) && value instanceof ArrayBuffer) {
+    if (isArrayBuffer(value)) {
       writer.bytes(new Uint8Array(value))
       return true
     }
@@ -190,6 +204,8 @@ export class Encoder {
 
   #array(value: readonly unknown[], depth: number): void {
     const length = value.length
+    // Each element takes a byte at least: an array that cannot be stored is refused before it is walked.
+    this.writer.room(5 + length)
     this.writer.counted(Tag.list, length)
     for (let i = 0; i < length; i++) {
       this.#keys[depth] = i
@@ -243,14 +259,14 @@ export class Encoder {
         if (key === null) return writer.tag(Tag.null)
         if (refOf(key) !== undefined) break
         if (isDate(key)) {
-          const time = key.getTime()
+          const time = timeOf(key)
           if (Number.isNaN(time)) throw this.#fail(depth, 'VALUE', 'the Date is invalid')
           return writer.float64(Tag.datetimeMs, time)
         }
         const uuid = this.#handle.uuidBytes(key)
         if (uuid !== undefined) return writer.uuid(uuid)
         if (isUint8Array(key)) return writer.bytes(key)
-        if (key instanceof ArrayBuffer) return writer.bytes(new Uint8Array(key))
+        if (isArrayBuffer(key)) return writer.bytes(new Uint8Array(key))
         if (Array.isArray(key)) {
           if (nesting >= depthMax) throw this.#fail(depth, 'DEPTH', `the key is nested deeper than ${depthMax} levels`)
           writer.counted(Tag.tuple, key.length)
@@ -268,12 +284,29 @@ export class Encoder {
 
   // A container of this database goes by reference; one of another database, or of a snapshot, as a deep copy.
   #live(ref: Ref): void {
+    if (ref.handle.closed) throw pongoError('CLOSED', `the database ${ref.handle.path} of the container is closed`)
+    if (this.#contents) return this.#compared(ref)
     if (ref.view === 0 && ref.handle.identity === this.#handle.identity) {
       this.writer.container(ref.kind, ref.id)
       return
     }
     const reader = new Reader(ref.native.native(ref.view, ref.id), this.#handle)
     this.#copy(reader, this.writer)
+  }
+
+  // For a comparison: the content, keyed containers alike. What has no plain copy (a cycle) or no order of its own can
+  // only be compared by identity.
+  #compared(ref: Ref): void {
+    const start = this.writer.position
+    try {
+      if (ref.kind !== kindMulti)
+        return this.#copy(new Reader(ref.native.native(ref.view, ref.id), ref.handle), this.writer)
+    } catch (error) {
+      const code = (error as { code?: unknown }).code
+      if (code !== 'PONGO_ERR_TYPE' && code !== 'PONGO_ERR_DEPTH') throw error
+      this.writer.rewind(start)
+    }
+    this.writer.container(ref.kind, ref.id)
   }
 
   // Copies one value of the core's own making. Collections have no wire form of their own on the way in: each becomes a
@@ -294,14 +327,16 @@ export class Encoder {
       case Tag.multi: {
         reader.at++
         const count = reader.u32()
-        const into = tag === Tag.dict ? writer : new Writer()
+        if (this.#contents && tag === Tag.multi) throw pongoError('TYPE', 'a MultiCollection has no content to compare')
+        const inPlace = tag === Tag.dict || this.#contents
+        const into = inPlace ? writer : new Writer()
         into.counted(Tag.dict, count)
         for (let i = 0; i < count * 2; i++) this.#copy(reader, into)
-        if (tag === Tag.dict) return
+        if (inPlace) return
         const kind = tag === Tag.collection ? kindCollection : kindMulti
-        const id = this.#handle.native.create(kind, into.view())
-        this.#made.push(this.#handle.container(kind, id, 0))
-        writer.container(kind, id)
+        const made = this.#handle.native.create(kind, into.view())
+        this.#made.push(made)
+        writer.container(kind, refOf(made)!.id)
         return
       }
       default:
@@ -368,6 +403,21 @@ export function encodeValue(handle: Handle, value: unknown, key?: unknown): Nati
       if (value === null) return null
       return encodeWire(handle, value, placeOf(key))
   }
+}
+
+/** As `encodeValue`, for a value to compare with: live containers count by their content. */
+export function encodeContents(handle: Handle, value: unknown, key: unknown): NativeValue {
+  if (typeof value !== 'object' || value === null) return encodeValue(handle, value, key)
+  const place = placeOf(key)
+  return encoding(
+    handle,
+    place,
+    (encoder) => {
+      encoder.compare()
+      if (!encoder.value(value, 0)) throw undefinedValue(place)
+    },
+    (wire) => Buffer.from(wire),
+  )
 }
 
 /** As `encodeValue`, for an element of a List: undefined is null there. */

@@ -68,8 +68,8 @@ export class Writer {
   }
 
   #grow(extra: number): void {
+    this.room(extra)
     const needed = this.#at + extra
-    if (needed > sizeMax) throw pongoError('VALUE', 'the value is larger than 4 GiB: store it in parts')
     const larger = Buffer.allocUnsafeSlow(Math.min(sizeMax, Math.max(needed, this.#buffer.length * 2)))
     this.#buffer.copy(larger, 0, 0, this.#at)
     this.#buffer = larger
@@ -152,6 +152,11 @@ export class Writer {
     this.#u32(this.#at + 2, magnitude.length)
     this.#buffer.set(magnitude, this.#at + 6)
     this.#at += 6 + magnitude.length
+  }
+
+  /** Refuses `extra` more bytes when no length field could say so many. */
+  room(extra: number): void {
+    if (this.#at + extra > sizeMax) throw pongoError('VALUE', 'the value is larger than 4 GiB: store it in parts')
   }
 
   #reserve(extra: number): void {

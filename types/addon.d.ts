@@ -23,8 +23,9 @@ export type View = number
 export interface Hooks {
   /** Makes the error that the addon throws. `code` without its prefix, as in codes.def: `KEY`. */
   error(code: string, message: string): Error
-  /** The live proxy of a container, seen in `view`. */
-  container(kind: Kind, id: number, view: View): object
+  /** The live proxy of a container, seen in `view`. `cell` keeps the container alive, although others may remove it
+   * everywhere, until unpin(cell): when the proxy is gone, or at once when there was one already. */
+  container(kind: Kind, id: number, view: View, cell: number): object
   uuid(bytes: Uint8Array): object
   /** Decodes a wire value into plain JavaScript values. */
   plain(wire: Uint8Array): unknown
@@ -83,7 +84,10 @@ export interface NativeDb {
   casPath(id: number, path: string | NativeKey[], sep: string, expected: NativeValue | undefined, next: NativeValue | undefined): boolean
 
   // -- all containers --
-  create(kind: Kind, contentWire: Uint8Array | undefined): number
+  /** A new container that nothing holds yet: what hooks.container returned for it. */
+  create(kind: Kind, contentWire: Uint8Array | undefined): object
+  /** Gives a cell back. Never throws. */
+  unpin(cell: number): void
   /** The kind of a container, or 0 when it does not exist in that view. */
   kind(view: View, id: number): Kind | 0
   size(view: View, id: number): number

@@ -6,10 +6,12 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "model/database_file.h"
 #include "model/maintenance.h"
 #include "model/operations.h"
+#include "store/pidcache.h"
 #include "store/turn.h"
 
 namespace pongo {
@@ -34,6 +36,7 @@ class SessionImpl {
         transaction(mapping, &slot, &allocator),
         builder(&transaction),
         operations(&transaction, &builder),
+        pidcache(&slot, &allocator),
         turn(mapping) {}
 
   // What a snapshot handle stands for.
@@ -135,6 +138,7 @@ class SessionImpl {
   Transaction transaction;
   ValueBuilder builder;
   Operations operations;
+  Pidcache pidcache;
   Turn turn;
   std::unique_ptr<Turn::Attempts> attempts;  // of the explicit transaction that is being run again and again
   Durability durability = Durability::kCheckpoint;
@@ -337,8 +341,32 @@ Status Session::CompareAndSetPath(uint64_t id, const PathStep* steps, size_t cou
   });
 }
 
-Status Session::Create(Kind kind, const uint8_t* wire, size_t size, uint64_t* id) {
-  return impl_->Write(false, [&](Operations& o) { return o.Create(kind, wire, size, id); });
+Status Session::Create(Kind kind, const uint8_t* wire, size_t size, uint64_t* id, uint32_t* cell) {
+  *cell = kNoCell;
+  // Pinned before it is committed: nothing links to it, and a collection may begin at once.
+  const Status status = impl_->Write(
+      false,
+      [&](Operations& o) -> Status {
+        PONGO_TRY(o.Create(kind, wire, size, id));
+        *cell = impl_->pidcache.Pin(*id);
+        return Status::Ok();
+      },
+      [&] { impl_->pidcache.Unpin(std::exchange(*cell, kNoCell)); });
+  if (!status.ok()) impl_->pidcache.Unpin(std::exchange(*cell, kNoCell));
+  return status;
+}
+
+uint32_t Session::PinContainer(uint64_t id) {
+  // A read-only handle has no memory to write its cells to; the collector then leaves everything alone.
+  if (impl_->file->read_only()) {
+    impl_->slot.line()->cells_full.store(1, std::memory_order_seq_cst);
+    return kNoCell;
+  }
+  return impl_->pidcache.Pin(id);
+}
+
+void Session::UnpinContainer(uint32_t cell) {
+  if (impl_->Check().ok()) impl_->pidcache.Unpin(cell);
 }
 
 Status Session::Clear(uint64_t id) {
@@ -422,7 +450,7 @@ Status Session::Snapshot(uint64_t* view) {
   const uint64_t word = s.slot.Announce();
   SessionImpl::Pinned pinned;
   const Status read = ReadBase(s.mapping, word, &pinned.base);
-  if (read.ok()) pinned.cell = s.slot.Pin(pinned.base.version, PinKind::kSnapshot);
+  if (read.ok()) pinned.cell = s.slot.Pin(pinned.base.version, pinned.base.word, PinKind::kSnapshot);
   s.slot.Clear();
   PONGO_TRY(read);
   if (pinned.cell == kPinCells) return Status(Code::kFULL, "too many snapshots and iterators are open in this thread");

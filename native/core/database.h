@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "format/control.h"
 #include "model/counts.h"
 #include "model/open_options.h"
 #include "model/value_view.h"
@@ -56,7 +57,8 @@ class Session {
                            bool* swapped);
 
   // -- any container --
-  Status Create(Kind kind, const uint8_t* wire, size_t size, uint64_t* id);  // wire may be null
+  // wire may be null. The new container is pinned (see PinContainer): *cell receives the cell.
+  Status Create(Kind kind, const uint8_t* wire, size_t size, uint64_t* id, uint32_t* cell);
   Status GetKind(uint64_t view, uint64_t id, Kind* kind);                    // kNone: no such container
   Status Size(uint64_t view, uint64_t id, uint64_t* size);
   Status Clear(uint64_t id);
@@ -67,6 +69,11 @@ class Session {
   Status Bounds(uint64_t view, uint64_t id, const Key& lo, const Key& hi, uint32_t flags, uint64_t* begin, uint64_t* end);
   Status Rank(uint64_t view, uint64_t id, const Key& key, uint64_t* rank);
   Status Shift(uint64_t id, EntryVisitor visit);
+
+  // Keeps a container alive for a proxy that shows it, although others may remove it everywhere. To be called inside the
+  // visitor that received the container. The cell is given back with UnpinContainer when the proxy is gone.
+  uint32_t PinContainer(uint64_t id);
+  void UnpinContainer(uint32_t cell);
 
   // -- List --
   Status ListGet(uint64_t view, uint64_t id, uint64_t index, ValueVisitor found);

@@ -17,9 +17,20 @@ napi_value Create(napi_env env, napi_callback_info info) {
   if (kind < 1 || kind > 4) return Throw(handle, Status(Code::kARG, "not a container kind"), "kind");
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
-  uint64_t id = 0;
-  const Status status = session->Create(static_cast<Kind>(kind), wire.data, wire.size, &id);
-  return status.ok() ? Number(env, id) : Throw(handle, status);
+  Captured made;
+  made.kind = static_cast<Kind>(kind);
+  const Status status = session->Create(made.kind, wire.data, wire.size, &made.id, &made.cell);
+  return status.ok() ? Release(handle, 0, made) : Throw(handle, status);
+}
+
+// The proxy that showed a container is gone. Also called after close, by finalizers: then there is nothing to do.
+napi_value Unpin(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  const Handle& handle = call.handle();
+  uint64_t cell;
+  if (!ReadCount(handle, call[0], "cell", &cell)) return nullptr;
+  if (handle.session() != nullptr && cell < kNoCell) handle.session()->UnpinContainer(static_cast<uint32_t>(cell));
+  return nullptr;
 }
 
 napi_value GetKind(napi_env env, napi_callback_info info) {
@@ -188,7 +199,7 @@ napi_value Shift(napi_env env, napi_callback_info info) {
 }
 
 constexpr Method kMethods[] = {
-    {"create", Create}, {"kind", GetKind},   {"size", Size}, {"clear", Clear}, {"replace", Replace}, {"native", Native},
+    {"create", Create}, {"unpin", Unpin}, {"kind", GetKind},   {"size", Size}, {"clear", Clear}, {"replace", Replace}, {"native", Native},
     {"page", Page},     {"bounds", Bounds},  {"at", At},     {"rank", Rank},   {"shift", Shift},
 };
 

@@ -19,7 +19,7 @@ napi_value Get(napi_env env, napi_callback_info info) {
   if (session == nullptr) return nullptr;
   Captured found;
   const Status status =
-      session->Get(view, id, key.key(), [env, &found](const ValueView& value) { Capture(env, value, &found); });
+      session->Get(view, id, key.key(), [&handle, &found](const ValueView& value) { Capture(handle, value, &found); });
   if (!status.ok()) [[unlikely]] return Throw(handle, status, key.key());
   return Release(handle, view, found);
 }
@@ -84,7 +84,7 @@ napi_value Pop(napi_env env, napi_callback_info info) {
   if (session == nullptr) return nullptr;
   Captured found;
   const Status status =
-      session->Pop(id, key.key(), [env, &found](const ValueView& value) { Capture(env, value, &found); });
+      session->Pop(id, key.key(), [&handle, &found](const ValueView& value) { Capture(handle, value, &found); });
   if (!status.ok()) [[unlikely]] return Throw(handle, status, key.key());
   return Release(handle, 0, found);
 }
@@ -113,8 +113,8 @@ napi_value Increment(napi_env env, napi_callback_info info) {
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
   Captured result;
-  const Status status = session->Increment(id, key.key(), by.input().view, [env, &result](const ValueView& value) {
-    Capture(env, value, &result);
+  const Status status = session->Increment(id, key.key(), by.input().view, [&handle, &result](const ValueView& value) {
+    Capture(handle, value, &result);
   });
   if (!status.ok()) [[unlikely]] return Throw(handle, status, key.key());
   return Release(handle, 0, result);

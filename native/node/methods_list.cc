@@ -18,7 +18,7 @@ napi_value ListGet(napi_env env, napi_callback_info info) {
   if (session == nullptr) return nullptr;
   Captured found;
   const Status status =
-      session->ListGet(view, id, index, [env, &found](const ValueView& value) { Capture(env, value, &found); });
+      session->ListGet(view, id, index, [&handle, &found](const ValueView& value) { Capture(handle, value, &found); });
   return status.ok() ? Release(handle, view, found) : Throw(handle, status);
 }
 
@@ -85,7 +85,7 @@ napi_value Take(napi_env env, napi_callback_info info, TakeEnd take) {
   if (session == nullptr) return nullptr;
   Captured found;
   const Status status =
-      (session->*take)(id, [env, &found](const ValueView& value) { Capture(env, value, &found); });
+      (session->*take)(id, [&handle, &found](const ValueView& value) { Capture(handle, value, &found); });
   return status.ok() ? Release(handle, 0, found) : Throw(handle, status);
 }
 

@@ -18,8 +18,8 @@ napi_value GetPath(napi_env env, napi_callback_info info) {
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
   Captured found;
-  const Status status = session->GetPath(view, id, path.steps(), path.count(), [env, &found](const ValueView& value) {
-    Capture(env, value, &found);
+  const Status status = session->GetPath(view, id, path.steps(), path.count(), [&handle, &found](const ValueView& value) {
+    Capture(handle, value, &found);
   });
   if (!status.ok()) [[unlikely]] return Throw(handle, status, path.Describe());
   return Release(handle, view, found);
@@ -71,7 +71,7 @@ napi_value IncrementPath(napi_env env, napi_callback_info info) {
   Captured result;
   const Status status =
       session->IncrementPath(id, path.steps(), path.count(), by.input().view,
-                             [env, &result](const ValueView& value) { Capture(env, value, &result); });
+                             [&handle, &result](const ValueView& value) { Capture(handle, value, &result); });
   if (!status.ok()) [[unlikely]] return Throw(handle, status, path.Describe());
   return Release(handle, 0, result);
 }

@@ -226,7 +226,9 @@ napi_value MakeString(napi_env env, const uint8_t* utf8, size_t size) {
   return napi_create_string_utf8(env, text, size, &value) == napi_ok ? value : nullptr;
 }
 
-void Capture(napi_env env, const ValueView& view, Captured* captured) {
+void Capture(const Handle& handle, const ValueView& view, Captured* captured) {
+  const napi_env env = handle.env();
+  if (captured->cell != kNoCell) handle.session()->UnpinContainer(captured->cell);
   *captured = Captured();  // a lost attempt may have captured something: the last call counts
   napi_value& value = captured->value;
   const char* failure = kTooLong;
@@ -242,6 +244,7 @@ void Capture(napi_env env, const ValueView& view, Captured* captured) {
     case ValueView::Type::kContainer:
       captured->kind = view.kind;
       captured->id = view.id;
+      captured->cell = handle.session()->PinContainer(view.id);
       return;
     case ValueView::Type::kNull:
       napi_get_null(env, &value);
@@ -280,11 +283,12 @@ napi_value Release(const Handle& handle, uint64_t view, const Captured& captured
   const napi_env env = handle.env();
   if (captured.failure != nullptr) [[unlikely]] return Throw(handle, Status(Code::kVALUE, captured.failure));
   if (captured.kind != Kind::kNone) {
-    napi_value arguments[3] = {};
+    napi_value arguments[4] = {};
     napi_create_uint32(env, static_cast<uint32_t>(captured.kind), &arguments[0]);
     napi_create_double(env, static_cast<double>(captured.id), &arguments[1]);
     napi_create_double(env, static_cast<double>(view), &arguments[2]);
-    return CallHook(handle, Hook::kContainer, 3, arguments);
+    napi_create_uint32(env, captured.cell, &arguments[3]);
+    return CallHook(handle, Hook::kContainer, 4, arguments);
   }
   if (captured.is_uuid) return CallHook(handle, Hook::kUuid, 1, &captured.value);
   if (captured.value != nullptr) [[likely]] return captured.value;
@@ -297,6 +301,8 @@ napi_value Release(const Handle& handle, uint64_t view, const Captured& captured
 
 void EntryList::Add(const Key& key, const ValueView& value) {
   if (value.type == ValueView::Type::kAbsent) {  // a new attempt begins
+    for (const Entry& entry : entries_)
+      if (entry.value.cell != kNoCell) handle_.session()->UnpinContainer(entry.value.cell);
     entries_.clear();
     waiting_.clear();
     return;
@@ -318,7 +324,7 @@ void EntryList::Add(const Key& key, const ValueView& value) {
       if (key.form_size > 0) waiting_.insert(waiting_.end(), key.form, key.form + key.form_size);
     }
   }
-  if ((what_ & 2) != 0) Capture(handle_.env(), value, &entry.value);
+  if ((what_ & 2) != 0) Capture(handle_, value, &entry.value);
   entries_.push_back(entry);
 }
 
@@ -339,7 +345,9 @@ napi_value EntryList::ReleaseValue(const Entry& entry) {
   Session* session = handle_.session();
   if (session == nullptr) return Throw(handle_, Status(Code::kCLOSED, "the database is closed"));
   std::vector<uint8_t> wire;
-  if (const Status status = session->Native(view_, entry.value.id, &wire); !status.ok()) return Throw(handle_, status);
+  const Status copied = session->Native(view_, entry.value.id, &wire);
+  session->UnpinContainer(entry.value.cell);  // no proxy will show it
+  if (!copied.ok()) return Throw(handle_, copied);
   const napi_value bytes = MakeBytes(handle_.env(), wire.data(), wire.size());
   if (bytes == nullptr) {
     DropException(handle_.env());

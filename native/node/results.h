@@ -23,10 +23,11 @@ struct Captured {
   Kind kind = Kind::kNone;     // not kNone: a container, and `id` is its id
   bool is_uuid = false;        // value holds the bytes
   uint64_t id = 0;
+  uint32_t cell = kNoCell;     // keeps the container alive until its proxy says otherwise
   const char* failure = nullptr;  // a literal: why JavaScript cannot hold the value
 };
 
-void Capture(napi_env env, const ValueView& view, Captured* captured);
+void Capture(const Handle& handle, const ValueView& view, Captured* captured);
 
 // The JavaScript value: undefined when nothing was found. Null with an exception pending on failure.
 napi_value Release(const Handle& handle, uint64_t view, const Captured& captured);

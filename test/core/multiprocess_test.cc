@@ -195,7 +195,8 @@ TEST(PushesOfFourProcessesAreAllThereOnce) {
   auto session = OpenSession(folder.File("db"));
   REQUIRE(session != nullptr);
   uint64_t list;
-  REQUIRE(session->Create(Kind::kList, nullptr, 0, &list).ok());
+  uint32_t cell;
+  REQUIRE(session->Create(Kind::kList, nullptr, 0, &list, &cell).ok());
   REQUIRE(session->Set(kRootId, TextKey("list").key(), IntInput(static_cast<int64_t>(list)), 0).ok());
   constexpr uint64_t kEach = 10000;
   std::vector<Child> children;

@@ -205,7 +205,8 @@ TEST(ListsMatchAVector) {
   auto session = OpenSession(folder.File("db"));
   REQUIRE(session != nullptr);
   uint64_t list = 0;
-  REQUIRE(session->Create(Kind::kList, nullptr, 0, &list).ok());
+  uint32_t cell = 0;
+  REQUIRE(session->Create(Kind::kList, nullptr, 0, &list, &cell).ok());
   std::vector<int64_t> model;
   int64_t next = 0;
   for (int i = 0; i < 40000; i++) {

@@ -34,6 +34,8 @@ static_assert(Atomic32::is_always_lock_free && sizeof(Atomic32) == 4);
 inline constexpr uint64_t kControlMagic = 0x4c4f52544e4f4350u;  // "PCONTROL"
 inline constexpr uint32_t kSlotMax = 4096;
 inline constexpr uint32_t kPinCells = 256;       // per slot
+inline constexpr uint32_t kCellPages = 256;      // pages of pidcache cells per slot
+inline constexpr uint32_t kCellsPerPage = 512;
 inline constexpr uint32_t kRetiredMax = 64;      // retired blocks that stay private to a thread
 inline constexpr uint32_t kMagazineSize = 64;    // free blocks of one class that a thread keeps
 
@@ -69,6 +71,10 @@ struct ControlHeader {
   Atomic64 durable_pin;                    // version that the newest superblock names
   Atomic64 durable_sequence;               // sequence number of that superblock
   Atomic64 sync_failed;                    // 1 after an fdatasync error
+  alignas(128) Atomic64 gc_epoch;          // odd while containers are being collected
+  Atomic64 gc_pin;                         // an older version that the collector marks; scanned after all other pins
+  Atomic64 cells_lost;                     // slots with pidcache cells that were released or adopted
+  Atomic64 unlinked;                       // links that fell to zero since the last collection
   alignas(128) Atomic64 turn;              // advisory FIFO for committers that keep losing: see store/turn.h
   Atomic64 turn_next;
   Atomic64 turn_since;
@@ -85,17 +91,19 @@ struct alignas(128) SlotLine {
   Atomic32 pin_count;      // 8   pin cells at and above it are unused
   Atomic32 used;           // 12  1 while claimed; cleared only under the slot's byte lock
   Atomic64 process;        // 16  process id, for reports only, never for liveness
-  uint8_t reserved[104];
+  Atomic32 cells_full;     // 24  1 once the thread shows more containers than it has cells: nothing may die
+  uint8_t reserved[100];
 };
 static_assert(sizeof(SlotLine) == 128);
 
 // A pinned version: every block that it contains stays. count is used by the owner alone.
 struct PinCell {
-  Atomic64 version;        // 0 = free cell
+  Atomic64 version;        // 0 = free cell; stored last
+  Atomic64 root;           // its root word
   Atomic32 count;
   Atomic32 kind;           // PinKind
 };
-static_assert(sizeof(PinCell) == 16);
+static_assert(sizeof(PinCell) == 24);
 enum class PinKind : uint32_t { kSnapshot = 1, kTransaction = 2 };
 
 struct Magazine {
@@ -116,12 +124,26 @@ struct SlotArea {
   uint32_t reserved;
   uint64_t holding;        // slab + 1 whose bit in free_blocks this thread has taken, or 0
   RetiredEntry retired[kRetiredMax];
+  // The pidcache: blocks of the data file, CACHED by the slot, that hold one word for each container that the thread shows.
+  Atomic32 cell_page_count;
+  uint32_t reserved2;
+  Ref cell_pages[kCellPages];
   Magazine magazines[kClassCount];
 };
 inline constexpr uint64_t kSlotAreaSize = 32u << 10;
 static_assert(sizeof(SlotArea) <= kSlotAreaSize);
 
 inline constexpr uint32_t kRegionMax = kFileSizeMax / kRegionSize;
+
+// A cell of the pidcache: bits 0-39 container id (0: free), bit 63 dropped during a collection, bits 40-62 its epoch.
+inline constexpr uint32_t kNoCell = ~0u;  // instead of the number of a cell
+constexpr uint64_t kCellDropped = uint64_t{1} << 63;
+constexpr uint64_t CellId(uint64_t cell) { return cell & ((uint64_t{1} << 40) - 1); }
+constexpr uint64_t DroppedCell(uint64_t id, uint64_t epoch) { return id | ((epoch & 0x7fffff) << 40) | kCellDropped; }
+// Whether the collection of this (odd) epoch must keep what the cell names.
+constexpr bool CellCounts(uint64_t cell, uint64_t epoch) {
+  return CellId(cell) != 0 && ((cell & kCellDropped) == 0 || ((cell >> 40) & 0x7fffff) == (epoch & 0x7fffff));
+}
 
 // One bit per region.
 struct RegionBits {
@@ -209,8 +231,9 @@ constexpr uint64_t ControlLayoutHash() {
   for (const uint64_t part : {sizeof(ControlHeader), sizeof(SlotLine), sizeof(SlotArea), sizeof(Summaries), sizeof(RegionSegment),
                               offsetof(ControlHeader, length), offsetof(ControlHeader, checkpoint_pin),
                               offsetof(ControlHeader, turn), offsetof(SlotArea, retired), offsetof(SlotArea, magazines),
+                              offsetof(ControlHeader, gc_epoch), offsetof(SlotArea, cell_pages),
                               offsetof(RegionSegment, slabs), offsetof(RegionSegment, retired), size_t{kClassCount},
-                              size_t{2} /* raised when the meaning of a field changes */})
+                              size_t{4} /* raised when the meaning of a field changes */})
     hash = (hash ^ part) * 0x100000001b3u;
   return hash;
 }

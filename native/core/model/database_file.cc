@@ -8,6 +8,7 @@
 #include <map>
 
 #include "format/node.h"
+#include "model/container_gc.h"
 #include "model/reachability.h"
 #include "model/value_view.h"
 #include "store/allocator.h"
@@ -20,6 +21,8 @@ namespace {
 constexpr uint64_t kDefaultChunkSize = 16u << 20;
 constexpr uint64_t kSmallestFile = 4 * kSlabSize;
 constexpr uint64_t kGateWaitNs = 30'000'000'000u;
+// Containers without a link before the first automatic collection.
+constexpr uint64_t kCollectMin = 1000;
 // Versions that a crash rolled back are never given out again.
 constexpr uint64_t kVersionGapAfterCrash = uint64_t{1} << 32;
 
@@ -413,8 +416,25 @@ void DatabaseFile::Background() {
         }
       }
     }
+    if (!InForkedChild() && !options_.read_only) CollectWhenWorthwhile();
     lock.lock();
   }
+}
+
+// Marking costs as much as the database is large: it is worth it when a good part of the containers have lost their last link.
+void DatabaseFile::CollectWhenWorthwhile() {
+  ControlHeader* header = mapping_.header();
+  const uint64_t unlinked = header->unlinked.load(std::memory_order_relaxed);
+  if (unlinked < kCollectMin || unlinked < collect_at_) return;
+  uint64_t removed;
+  bool skipped;
+  // A failure shows itself to whoever asks for gc() or verify().
+  if (!CollectContainers(&mapping_, false, &removed, &skipped).ok() || skipped) return;
+  Base base;
+  const std::lock_guard<std::mutex> sync_lock(sync_mutex_);
+  const uint64_t word = sync_slot_->Announce();
+  if (ReadBase(&mapping_, word, &base).ok()) collect_at_ = base.containers / 4;
+  sync_slot_->Clear();
 }
 
 DatabaseFile::~DatabaseFile() {

@@ -60,6 +60,7 @@ class DatabaseFile {
   Status CheckOptions(const OpenOptions& options) const;
   void StartBackground();
   void Background();
+  void CollectWhenWorthwhile();
   void CloseFiles();
 
   std::string path_;
@@ -78,6 +79,7 @@ class DatabaseFile {
   std::mutex background_mutex_;
   std::condition_variable background_wake_;
   bool background_stop_ = false;
+  uint64_t collect_at_ = 0;   // unlinked containers; the background thread's own
   std::atomic<bool> want_checkpoints_{false};
 };
 

@@ -4,6 +4,7 @@
 #include <cinttypes>
 #include <cstdio>
 
+#include "model/container_gc.h"
 #include "model/reachability.h"
 #include "store/allocator.h"
 #include "store/horizon.h"
@@ -87,7 +88,7 @@ Status PinAndMark(Mapping* mapping, ThreadSlot* slot, Marked* marked, FunctionRe
   marked->sweep_limit = horizon.writers();
   const uint64_t word = slot->Announce();
   const Status read = ReadBase(mapping, word, &marked->base);
-  if (read.ok()) marked->cell = slot->Pin(marked->base.version, PinKind::kSnapshot);
+  if (read.ok()) marked->cell = slot->Pin(marked->base.version, marked->base.word, PinKind::kSnapshot);
   slot->Clear();
   PONGO_TRY(read);
   // The root first, the published length second: the mark bits must cover all that the root reaches.
@@ -171,6 +172,10 @@ Status CollectGarbage(Mapping* mapping, bool complete, Counts* before, Counts* a
   ReapDeadSlots(&slot);
   Status status;
   if (complete) {
+    uint64_t removed;
+    bool skipped;
+    PONGO_TRY(CollectContainers(mapping, true, &removed, &skipped));
+    before->containers = removed;
     AdoptStrayBlocks(mapping, &slot);
     SlabMap(mapping).RestoreHints();
     Marked marked(mapping);

@@ -67,6 +67,8 @@ class Operations {
   Status CompareAndSetStep(uint64_t id, const PathStep& step, const Input* expected, const Input* next, bool* swapped);
 
   Status Create(Kind kind, const uint8_t* wire, size_t size, uint64_t* id);
+  // Takes a container that nothing leads to out of the database, with all it holds. For the collector.
+  Status RemoveContainer(uint64_t id, bool* existed);
   Status Clear(uint64_t id);
   Status Replace(uint64_t id, const uint8_t* wire, size_t size);
 

@@ -27,11 +27,6 @@ Status WalkVersion(Mapping* mapping, const Base& base, FunctionRef<Status(Ref bl
           counts->blobs++;
           PONGO_TRY(block(BlockRef(node.word(i))));
         }
-        if (value.type != ValueView::Type::kContainer) continue;
-        bool present;
-        ObjectEntry target;
-        PONGO_TRY(FindObject(mapping, base.table, value.id, &present, &target));
-        if (!present) return Status(Code::kCORRUPT, "a value names a container that does not exist");
       }
       return Status::Ok();
     }));

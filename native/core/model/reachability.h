@@ -18,8 +18,7 @@ struct ReachCounts {
   uint64_t container_id_max = 0;
 };
 
-// Calls `block` once for each block of the version, parents before children. Checks on the way that entry counts match and
-// that container values name existing containers. O(size of the database). CORRUPT.
+// Calls `block` once for each block of the version, parents before children. Checks on the way that entry counts match. O(size of the database). CORRUPT.
 Status WalkVersion(Mapping* mapping, const Base& base, FunctionRef<Status(Ref block)> block, ReachCounts* counts);
 
 }  // namespace pongo

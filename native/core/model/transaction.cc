@@ -41,7 +41,7 @@ Status Transaction::Start(bool is_explicit) {
   }
   explicit_ = is_explicit;
   if (explicit_) {
-    pin_ = slot_->Pin(base_.version, PinKind::kTransaction);  // before the slot is cleared
+    pin_ = slot_->Pin(base_.version, base_.word, PinKind::kTransaction);  // before the slot is cleared
     slot_->Clear();
     if (pin_ == kPinCells) return Status(Code::kFULL, "too many snapshots and iterators are open in this thread");
   }
@@ -141,14 +141,30 @@ Status Transaction::Unlink(uint64_t id) {
   return Status::Ok();
 }
 
+Status Transaction::Remove(ContainerState* state) {
+  writes_.NoteActivity();
+  state->exists = false;
+  state->removed = true;
+  state->changed = true;
+  dirty_ = true;
+  return Status::Ok();
+}
+
 // The object table and root record of the next version, on top of `on`.
 Status Transaction::BuildVersion(const Base& on, Ref* root_record) {
   table_writes_.Start(on.version + 1, false);
+  unlinked_ = 0;
   ObjectTable table = on.table;
   uint64_t containers = on.containers;
   for (size_t i = 0; i < state_count_; i++) {
     ContainerState& state = *states_[i];
     if (!state.changed) continue;
+    if (state.removed) {
+      bool removed;
+      PONGO_TRY(RemoveObject(mapping_, &table_writes_, &table, state.id, &removed));
+      if (removed) containers--;
+      continue;
+    }
     ObjectEntry entry = state.now;
     if (state.in_base && on.word != base_.word) {
       // Another commit may have linked it meanwhile: counts add up, they do not conflict.
@@ -167,6 +183,7 @@ Status Transaction::BuildVersion(const Base& on, Ref* root_record) {
     bool added;
     PONGO_TRY(PutObject(mapping_, &table_writes_, &table, state.id, entry, &added));
     if (added) containers++;
+    if (links == 0 && state.link_delta < 0) unlinked_++;
   }
   uint8_t* bytes;
   uint64_t size;
@@ -254,6 +271,7 @@ Status Transaction::Commit(bool* committed) {
   uint64_t v = header->version.load(std::memory_order_relaxed);
   while (v < committed_version_ && !header->version.compare_exchange_weak(v, committed_version_, std::memory_order_seq_cst)) {
   }
+  if (unlinked_ != 0) header->unlinked.fetch_add(unlinked_, std::memory_order_relaxed);
   writes_.Committed(committed_version_);
   table_writes_.Committed(committed_version_);
   Finish();

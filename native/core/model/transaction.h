@@ -47,6 +47,7 @@ struct ContainerState {
   bool exists = false;
   bool content_read = false;     // a conflict if its tree changed meanwhile
   bool changed = false;
+  bool removed = false;          // exists in the base and is taken out of the object table
   int64_t link_delta = 0;
 };
 
@@ -72,8 +73,10 @@ class Transaction {
   Status Read(uint64_t id, ContainerState** state);
   // The same without making its content part of what must not change (to link it).
   Status Touch(uint64_t id, ContainerState** state);
-  // As Read, but nothing is remembered when the id does not exist in an implicit read.
+  // A new container with a new id.
   Status Create(uint8_t kind, ObjectEntry entry, uint64_t* id);
+  // The container goes; what its tree holds must have been released.
+  Status Remove(ContainerState* state);
   void Changed(ContainerState* state) { state->changed = true; }
   // A container value was stored in, or removed from, `parent`. KEY when it does not exist.
   Status Link(uint64_t id, uint64_t parent);
@@ -102,6 +105,7 @@ class Transaction {
   WriteSet table_writes_;
   bool active_ = false;
   uint64_t serial_ = 0;
+  uint64_t unlinked_ = 0;        // containers whose last link goes with this commit
   bool explicit_ = false;
   bool dirty_ = false;
   uint32_t pin_ = 0;

@@ -383,6 +383,17 @@ Status Operations::ReleaseContent(ContainerState* state, bool keyed) {
   return Status::Ok();
 }
 
+Status Operations::RemoveContainer(uint64_t id, bool* existed) {
+  ContainerState* state;
+  PONGO_TRY(txn_->Read(id, &state));
+  *existed = state->exists;
+  if (!state->exists) return Status::Ok();
+  return Guard([&]() -> Status {
+    PONGO_TRY(ReleaseContent(state, state->now.kind() != static_cast<uint8_t>(Kind::kList)));
+    return txn_->Remove(state);
+  });
+}
+
 Status Operations::Clear(uint64_t id) {
   bool keyed;
   PONGO_TRY(KindOf(id, &keyed));

@@ -25,6 +25,15 @@ Status Allocator::Allocate(uint64_t size, uint64_t birth, Ref* ref) {
   return Status::Ok();
 }
 
+Status Allocator::AllocatePrivate(uint64_t size, Ref* ref) {
+  const uint32_t size_class = ClassForSize(size);
+  PONGO_CHECK(size_class < kClassCount);
+  Magazine& magazine = slot_->area()->magazines[size_class];
+  if (magazine.count == 0) PONGO_TRY(Refill(size_class));
+  *ref = magazine.items[--magazine.count];
+  return Status::Ok();
+}
+
 bool Allocator::TakeFromSlab(uint64_t slab, uint32_t size_class) {
   const uint64_t wanted_state = MakeSlabState(SlabUse::kSmall, size_class);
   if (mapping_->slab_state(slab)->load(std::memory_order_acquire) != wanted_state) return false;

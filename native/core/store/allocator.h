@@ -26,6 +26,8 @@ class Allocator {
 
   // A block of at least `size` bytes in state LIVE(birth). O(1) from the magazine. FULL, NOSPACE.
   Status Allocate(uint64_t size, uint64_t birth, Ref* ref);
+  // A block that stays CACHED by this slot: memory of the thread itself. Given back by the caller or by adoption.
+  Status AllocatePrivate(uint64_t size, Ref* ref);
   // Takes back a block that no version ever contained.
   void Discard(Ref ref);
   // Marks a block that version `retire` no longer contains. Does nothing when somebody else has retired it.

@@ -28,8 +28,9 @@ void Horizon::Scan(const Mapping& mapping) {
         writers_ = std::min(writers_, version);
     }
   }
-  // Checkpoint before durable: the version moves from the first cell to the second.
-  for (Atomic64* cell : {&header->checkpoint_pin, &header->durable_pin}) {
+  // The collector's copy of somebody's pin after that pin, the checkpoint before the durable root: what is copied or moved
+  // goes forward in the order of the scan, so that it is seen in one of its places.
+  for (Atomic64* cell : {&header->gc_pin, &header->checkpoint_pin, &header->durable_pin}) {
     const uint64_t version = cell->load(kOrder);
     if (version != 0) pins_.push_back(version);
   }

@@ -40,7 +40,7 @@ void ThreadSlot::Release() {
   area_ = nullptr;
 }
 
-uint32_t ThreadSlot::Pin(uint64_t version, PinKind kind) {
+uint32_t ThreadSlot::Pin(uint64_t version, uint64_t root_word, PinKind kind) {
   const uint32_t used = line_->pin_count.load(std::memory_order_relaxed);
   uint32_t free_cell = kPinCells;
   for (uint32_t i = 0; i < used; i++) {
@@ -59,6 +59,7 @@ uint32_t ThreadSlot::Pin(uint64_t version, PinKind kind) {
   PinCell& cell = area_->pins[free_cell];
   cell.count.store(1, std::memory_order_relaxed);
   cell.kind.store(static_cast<uint32_t>(kind), std::memory_order_relaxed);
+  cell.root.store(root_word, std::memory_order_relaxed);
   if (free_cell == used) line_->pin_count.store(used + 1, std::memory_order_seq_cst);
   // seq_cst and before the announcement is cleared: a reclaimer scans slots first, pins second.
   cell.version.store(version, std::memory_order_seq_cst);
@@ -98,6 +99,18 @@ void AdoptSlot(Mapping* mapping, uint32_t slot) {
     if (slabs.IsBlock(ref)) slabs.NoteRetired(ref);
   }
   area->retired_count = 0;
+  // Before the cells vanish: a collection that began while they were there must not miss what they named. Their owner may
+  // have put a container back into the tree after the version that the collector looks at.
+  if (area->cell_page_count.load(std::memory_order_relaxed) != 0)
+    mapping->header()->cells_lost.fetch_add(1, std::memory_order_seq_cst);
+  for (uint32_t page = area->cell_page_count.load(std::memory_order_relaxed); page > 0 && page <= kCellPages; page--) {
+    const Ref ref = area->cell_pages[page - 1];
+    area->cell_page_count.store(page - 1, std::memory_order_release);  // the collector reads it no longer
+    uint64_t expected = CachedState(slot);
+    if (slabs.IsBlock(ref) && mapping->block_state(ref)->compare_exchange_strong(expected, 0, std::memory_order_acq_rel))
+      slabs.NoteFreeBlock(ref);
+  }
+  line->cells_full.store(0, std::memory_order_release);
   slabs.ReleaseClaims(slot);
   for (PinCell& cell : area->pins) {
     cell.version.store(0, std::memory_order_release);

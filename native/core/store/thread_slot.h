@@ -26,6 +26,7 @@ inline constexpr uint64_t kPresenceByte = uint64_t{1} << 62;        // data file
 inline constexpr uint64_t kGateByte = kPresenceByte + 1;            // data file
 inline constexpr uint64_t kCheckpointByte = kPresenceByte + 2;      // data file
 inline constexpr uint64_t kMetaByte = kPresenceByte + 3;            // data file
+inline constexpr uint64_t kGcByte = kPresenceByte + 4;              // data file
 inline constexpr uint64_t kSlotByte = uint64_t{1} << 62;            // control file, + slot index
 
 class ThreadSlot {
@@ -54,7 +55,7 @@ class ThreadSlot {
 
   // Adds one to the pin of a version that is protected now (announced, or pinned already). The cell, or kPinCells when all
   // are in use.
-  uint32_t Pin(uint64_t version, PinKind kind);
+  uint32_t Pin(uint64_t version, uint64_t root_word, PinKind kind);
   void Unpin(uint32_t cell);
 
   uint32_t index() const { return index_; }

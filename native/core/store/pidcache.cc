@@ -1,0 +1,90 @@
+#include "store/pidcache.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "util/check.h"
+
+namespace pongo {
+namespace {
+
+Atomic64* PageCells(Mapping* mapping, Ref page) {
+  uint64_t size = 0;
+  return reinterpret_cast<Atomic64*>(mapping->Block(page, &size));
+}
+
+}  // namespace
+
+Atomic64* Pidcache::Cell(uint32_t cell) const {
+  Atomic64* page = PageCells(slot_->mapping(), slot_->area()->cell_pages[cell / kCellsPerPage]);
+  PONGO_CHECK(page != nullptr);
+  return page + cell % kCellsPerPage;
+}
+
+bool Pidcache::AddPage() {
+  SlotArea* area = slot_->area();
+  const uint32_t pages = area->cell_page_count.load(std::memory_order_relaxed);
+  Ref page;
+  if (pages == kCellPages || !allocator_->AllocatePrivate(kCellsPerPage * sizeof(uint64_t), &page).ok()) return false;
+  std::memset(static_cast<void*>(PageCells(slot_->mapping(), page)), 0, kCellsPerPage * sizeof(uint64_t));
+  area->cell_pages[pages] = page;
+  // Published empty. A crash before this line leaves a cached block that a complete gc finds.
+  area->cell_page_count.store(pages + 1, std::memory_order_release);
+  for (uint32_t i = kCellsPerPage; i-- > 0;) free_.push_back(pages * kCellsPerPage + i);
+  return true;
+}
+
+uint32_t Pidcache::Pin(uint64_t id) {
+  if (free_.empty() && !dropped_.empty()) {
+    const uint64_t epoch = slot_->mapping()->header()->gc_epoch.load(std::memory_order_acquire);
+    std::erase_if(dropped_, [&](const std::pair<uint32_t, uint64_t>& drop) {
+      if (drop.second == epoch) return false;  // that collection still runs
+      Cell(drop.first)->store(0, std::memory_order_release);
+      free_.push_back(drop.first);
+      return true;
+    });
+  }
+  if (free_.empty() && !AddPage()) {
+    slot_->line()->cells_full.store(1, std::memory_order_seq_cst);
+    return kNoCell;
+  }
+  const uint32_t cell = free_.back();
+  free_.pop_back();
+  // seq_cst: visible before the announcement that led here is cleared.
+  Cell(cell)->store(id, std::memory_order_seq_cst);
+  return cell;
+}
+
+void Pidcache::Unpin(uint32_t cell) {
+  if (cell == kNoCell) return;
+  const uint64_t epoch = slot_->mapping()->header()->gc_epoch.load(std::memory_order_seq_cst);
+  Atomic64* word = Cell(cell);
+  if (epoch % 2 == 0) {
+    word->store(0, std::memory_order_release);
+    free_.push_back(cell);
+  } else {
+    word->store(DroppedCell(CellId(word->load(std::memory_order_relaxed)), epoch), std::memory_order_seq_cst);
+    dropped_.emplace_back(cell, epoch);
+  }
+}
+
+bool ReadCells(Mapping* mapping, uint64_t epoch, std::vector<uint64_t>* ids) {
+  const uint32_t slots = mapping->header()->slot_count.load(std::memory_order_seq_cst);
+  for (uint32_t slot = 0; slot < slots; slot++) {
+    if (mapping->slot_line(slot)->used.load(std::memory_order_acquire) == 0) continue;
+    if (mapping->slot_line(slot)->cells_full.load(std::memory_order_seq_cst) != 0) return false;
+    const SlotArea* area = mapping->slot_area(slot);
+    const uint32_t pages = std::min(area->cell_page_count.load(std::memory_order_acquire), kCellPages);
+    for (uint32_t page = 0; page < pages; page++) {
+      Atomic64* cells = PageCells(mapping, area->cell_pages[page]);
+      if (cells == nullptr) return false;
+      for (uint32_t i = 0; i < kCellsPerPage; i++) {
+        const uint64_t cell = cells[i].load(std::memory_order_seq_cst);
+        if (CellCounts(cell, epoch)) ids->push_back(CellId(cell));
+      }
+    }
+  }
+  return true;
+}
+
+}  // namespace pongo

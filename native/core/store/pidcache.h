@@ -1,0 +1,46 @@
+// What the live proxies of a thread show: one cell for each, in memory that the collector of every process reads.
+//
+// A container that others remove from all its places lives on while a cell names it. Rules (docs/design.md, "Collection"):
+//   1. A cell is set before the announcement or pin under which the container was found is cleared.
+//   2. Dropping reads gc_epoch: even, the cell is freed; odd, it is marked dropped(epoch), still counts for that collection
+//      and is not reused before the collection ends.
+// Not thread-safe: belongs to the thread of its slot. A killed owner's cells vanish when its slot is adopted.
+#ifndef PONGO_STORE_PIDCACHE_H_
+#define PONGO_STORE_PIDCACHE_H_
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "store/allocator.h"
+#include "store/thread_slot.h"
+
+namespace pongo {
+
+
+class Pidcache {
+ public:
+  Pidcache(ThreadSlot* slot, Allocator* allocator) : slot_(slot), allocator_(allocator) {}
+
+  // A cell that names the container; kNoCell when there is no room: then nothing in the database is collected until the
+  // thread ends. O(1).
+  uint32_t Pin(uint64_t id);
+  void Unpin(uint32_t cell);
+
+ private:
+  Atomic64* Cell(uint32_t cell) const;
+  bool AddPage();
+
+  ThreadSlot* slot_;
+  Allocator* allocator_;
+  std::vector<uint32_t> free_;
+  std::vector<std::pair<uint32_t, uint64_t>> dropped_;  // cell, epoch
+};
+
+// All containers named by the cells of all threads, for the collection of this epoch. False when some thread has more
+// proxies than cells.
+bool ReadCells(Mapping* mapping, uint64_t epoch, std::vector<uint64_t>* ids);
+
+}  // namespace pongo
+
+#endif  // PONGO_STORE_PIDCACHE_H_
