@@ -39,9 +39,10 @@ struct Registry {
 };
 Registry& OpenDatabases() {
   static Registry* registry = new Registry;
+  static_cast<void>(port::ForkGeneration());  // its handlers first: the last registered prepares first
   // A thread may hold the mutex while another forks: the child must find it free.
   static const int registered = pthread_atfork([] { registry->mutex.lock(); }, [] { registry->mutex.unlock(); },
-                                               [] { registry->mutex.unlock(); });
+                                               [] { new (&registry->mutex) std::recursive_mutex; });
   static_cast<void>(registered);
   return *registry;
 }

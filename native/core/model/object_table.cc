@@ -1,6 +1,5 @@
 #include "model/object_table.h"
 
-#include <bit>
 #include <cstring>
 
 #include "util/check.h"
@@ -24,7 +23,7 @@ struct TableNode {
   uint32_t bitmap() const { return header.reserved; }
   bool Has(uint32_t at) const { return (bitmap() >> at & 1) != 0; }
   uint32_t IndexOf(uint32_t at) const {
-    return static_cast<uint32_t>(std::popcount(bitmap() & ((uint32_t{1} << at) - 1)));
+    return CountBits(bitmap() & ((uint32_t{1} << at) - 1));
   }
   uint32_t width() const { return leaf() ? sizeof(ObjectEntry) : sizeof(Ref); }
   uint8_t* item(uint32_t index) const { return bytes + sizeof(NodeHeader) + size_t{width()} * index; }
@@ -39,7 +38,7 @@ bool OpenNode(Mapping* mapping, Ref ref, uint32_t level, TableNode* node) {
   const NodeHeader& h = node->header;
   const NodeKind kind = level == 0 ? NodeKind::kObjectLeaf : NodeKind::kObjectInner;
   if (h.kind != static_cast<uint8_t>(kind) || h.level != level) return false;
-  if (h.count != static_cast<uint32_t>(std::popcount(h.reserved)) || h.count > h.capacity || h.count == 0) return false;
+  if (h.count != CountBits(h.reserved) || h.count > h.capacity || h.count == 0) return false;
   if (level == 0 && (h.reserved >> 16) != 0) return false;
   return sizeof(NodeHeader) + uint64_t{h.capacity} * node->width() <= node->size;
 }

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <mutex>
+#include <utility>
 
 #include "port/port.h"
 
@@ -70,6 +72,10 @@ void Track(int fd, bool open) {
     open_files[fd / 64].fetch_and(~bit, std::memory_order_relaxed);
 }
 
+// Held from open to Track and from Track to close: a fork in between would leave the child a descriptor that nobody knows of,
+// whose share of the open file keeps its locks.
+std::mutex track_mutex;
+
 // In the child: only what is allowed between fork and exec.
 void AfterForkInChild() {
   fork_generation.fetch_add(1, std::memory_order_relaxed);
@@ -82,7 +88,10 @@ void AfterForkInChild() {
 }  // namespace
 
 uint64_t ForkGeneration() {
-  static const int registered = pthread_atfork(nullptr, nullptr, AfterForkInChild);
+  static const int registered = pthread_atfork([] { track_mutex.lock(); }, [] { track_mutex.unlock(); }, [] {
+    track_mutex.unlock();
+    AfterForkInChild();
+  });
   static_cast<void>(registered);
   return fork_generation.load(std::memory_order_relaxed);
 }
@@ -101,6 +110,12 @@ File& File::operator=(File&& other) noexcept {
 
 void File::Close() {
   if (fd_ >= 0 && generation_ == ForkGeneration()) {
+    // A child that has just been forked may still have its copy: give the locks up explicitly.
+    struct flock all = {};
+    all.l_type = F_UNLCK;
+    all.l_whence = SEEK_SET;
+    fcntl(fd_, F_OFD_SETLK, &all);
+    const std::lock_guard<std::mutex> lock(track_mutex);
     Track(fd_, false);
     ::close(fd_);
   }
@@ -110,6 +125,8 @@ void File::Close() {
 Status OpenFile(const std::string& path, OpenMode mode, uint32_t permissions, File* file, bool* created) {
   *created = false;
   const int access = mode == OpenMode::kReadOnly ? O_RDONLY : O_RDWR;
+  static_cast<void>(ForkGeneration());
+  std::unique_lock<std::mutex> lock(track_mutex);
   int fd = RetryInterrupted([&] { return ::open(path.c_str(), access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); });
   if (fd < 0 && errno == ENOENT && mode == OpenMode::kCreate) {
     fd = RetryInterrupted([&] {
@@ -128,7 +145,9 @@ Status OpenFile(const std::string& path, OpenMode mode, uint32_t permissions, Fi
     if (errno == EROFS) return Status(Code::kREADONLY, "the file system is read-only", errno);
     return FromErrno("the file cannot be opened");
   }
-  *file = File(fd);
+  File opened(fd);
+  lock.unlock();
+  *file = std::move(opened);
   struct stat info;
   if (fstat(fd, &info) != 0) return FromErrno("the file cannot be examined");
   if (S_ISDIR(info.st_mode)) return Status(Code::kARG, "the path is a directory, not a file", EISDIR);
@@ -139,9 +158,13 @@ Status OpenFile(const std::string& path, OpenMode mode, uint32_t permissions, Fi
 
 Status Reopen(const File& file, bool writable, File* again) {
   const std::string path = "/proc/self/fd/" + std::to_string(file.fd());
+  static_cast<void>(ForkGeneration());
+  std::unique_lock<std::mutex> lock(track_mutex);
   const int fd = RetryInterrupted([&] { return ::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC); });
   if (fd < 0) return FromErrno("the file cannot be opened once more");
-  *again = File(fd);
+  File opened(fd);
+  lock.unlock();
+  *again = std::move(opened);
   return Status::Ok();
 }
 

@@ -103,7 +103,8 @@ Result<uint64_t> Allocator::ClaimOrGrow(uint64_t slab_count) {
       // Before the file grows: what died with its thread, what is retired and no longer protected, slabs that are empty.
       tidied = true;
       ReapDeadSlots(slot_);
-      SpillRetired(0);
+      // Its own cached blocks too: a few in every slab would keep all slabs in use.
+      Flush();
       Drain(~uint64_t{0});
       slabs_.HarvestEmptySlabs(slot_->index(), std::max<uint64_t>(64, 2 * slab_count));
       continue;

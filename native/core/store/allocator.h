@@ -36,7 +36,7 @@ class Allocator {
   void Reclaim();
   // Looks through shared retired blocks of up to `slab_limit` slabs. Returns the blocks freed.
   uint64_t Drain(uint64_t slab_limit);
-  // Moves private retired blocks and cached blocks to the shared maps.
+  // Moves private retired blocks and cached blocks to the shared maps. O(cached).
   void Flush();
   bool WantsReclaim() const { return slot_->area()->retired_count >= kRetiredMax - 16; }
 

@@ -11,6 +11,14 @@ namespace pongo {
 
 constexpr uint64_t RoundUp(uint64_t value, uint64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
+// Bits that are set. Written out, because without a compiler flag for newer processors std::popcount is a library call.
+constexpr uint32_t CountBits(uint32_t x) {
+  x = x - ((x >> 1) & 0x55555555u);
+  x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
+  return (((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u) >> 24;
+}
+static_assert(CountBits(0) == 0 && CountBits(0xffffffffu) == 32 && CountBits(0x80000001u) == 2);
+
 // Unaligned loads and stores in the byte order of the machine; the file format is little-endian and so is every platform
 // that is supported (port.h asserts it).
 template <class T>
