@@ -67,6 +67,7 @@ bool Allocator::TakeFromSlab(uint64_t slab, uint32_t size_class) {
 Status Allocator::Refill(uint32_t size_class) {
   SlotArea* area = slot_->area();
   bool drained = false;
+  bool tidied = false;
   for (;;) {
     uint64_t& hint = last_slab_[size_class];
     // Threads start at different places, so that they seldom meet in one slab.
@@ -84,33 +85,44 @@ Status Allocator::Refill(uint32_t size_class) {
       drained = true;
       if (Drain(8) > 0) continue;
     }
-    const Result<uint64_t> fresh = ClaimOrGrow(1);
-    if (!fresh.ok()) return fresh.status();
-    slabs_.AssignSmall(fresh.value(), size_class);
-    hint = fresh.value();
-    if (TakeFromSlab(fresh.value(), size_class)) return Status::Ok();
+    const uint64_t seen = mapping_->MapPublished();
+    const uint64_t fresh = slabs_.ClaimSlabs(1, slot_->index());
+    if (fresh != kNoSlab) {
+      slabs_.AssignSmall(fresh, size_class);
+      hint = fresh;
+      if (TakeFromSlab(fresh, size_class)) return Status::Ok();
+      continue;
+    }
+    if (!tidied) {  // may bring blocks of this class or whole slabs: look again from the start
+      tidied = true;
+      Tidy(1);
+      continue;
+    }
+    PONGO_TRY(mapping_->Grow(seen, kSlabSize, mapping_->header()->chunk_size));
   }
+}
+
+// Before the file grows: what died with its thread, what is retired and no longer protected, slabs that are empty.
+void Allocator::Tidy(uint64_t slab_count) {
+  ReapDeadSlots(slot_);
+  // Its own cached blocks too: a few in every slab would keep all slabs in use.
+  Flush();
+  Drain(~uint64_t{0});
+  slabs_.HarvestEmptySlabs(slot_->index(), std::max<uint64_t>(64, 2 * slab_count));
 }
 
 Result<uint64_t> Allocator::ClaimOrGrow(uint64_t slab_count) {
   bool tidied = false;
   for (;;) {
-    const uint64_t seen = mapping_->header()->length.load(std::memory_order_acquire);
-    PONGO_TRY(mapping_->MapTo(seen));
+    const uint64_t seen = mapping_->MapPublished();
     const uint64_t slab = slabs_.ClaimSlabs(slab_count, slot_->index());
     if (slab != kNoSlab) return slab;
     if (!tidied) {
-      // Before the file grows: what died with its thread, what is retired and no longer protected, slabs that are empty.
       tidied = true;
-      ReapDeadSlots(slot_);
-      // Its own cached blocks too: a few in every slab would keep all slabs in use.
-      Flush();
-      Drain(~uint64_t{0});
-      slabs_.HarvestEmptySlabs(slot_->index(), std::max<uint64_t>(64, 2 * slab_count));
+      Tidy(slab_count);
       continue;
     }
-    const Status grown = mapping_->Grow(seen, slab_count * kSlabSize, mapping_->header()->chunk_size);
-    if (!grown.ok()) return grown;
+    PONGO_TRY(mapping_->Grow(seen, slab_count * kSlabSize, mapping_->header()->chunk_size));
   }
 }
 

@@ -46,6 +46,7 @@ class Allocator {
   Status Refill(uint32_t size_class);
   bool TakeFromSlab(uint64_t slab, uint32_t size_class);
   Status AllocateSpan(uint64_t size, uint64_t birth, Ref* ref);
+  void Tidy(uint64_t slab_count);
   Result<uint64_t> ClaimOrGrow(uint64_t slab_count);
   void Reuse(Ref ref);
   void SpillRetired(uint32_t keep);

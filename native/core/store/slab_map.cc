@@ -257,7 +257,11 @@ uint64_t SlabMap::HarvestEmptySlabs(uint32_t slot, uint64_t limit) {
     // that we saw may be changed. While we hold all words of a small slab nobody else can change it.
     const bool all = taken == blocks && mapping_->slab_state(slab)->compare_exchange_strong(
                                             state, MakeSlabState(SlabUse::kClaimed, slot), std::memory_order_acq_rel);
-    for (uint32_t i = 0; i < taken; i++) states[i].store(0, std::memory_order_release);
+    // By CAS: if the slab has become a span meanwhile, its owner has stored its own word over ours.
+    for (uint32_t i = 0; i < taken; i++) {
+      uint64_t mine = CachedState(slot);
+      states[i].compare_exchange_strong(mine, 0, std::memory_order_acq_rel);
+    }
     if (all) {
       Atomic64* bits = &mapping_->segment(slab / kSlabsPerRegion)->free_blocks[size_class][slab % kSlabsPerRegion / 64];
       bits->fetch_and(~(uint64_t{1} << (slab % 64)), std::memory_order_acq_rel);

@@ -290,7 +290,8 @@ Status TreeWriter::Erase(Path* path, Ref* root) {
   if (!owned.ok()) return owned.status();
   PONGO_CHECK(owned.value());
   editor_.EraseLeaf(&leaf, at);
-  const uint32_t used = leaf.layout().end + leaf.heap_size() - leaf.heap_dead();
+  // By its entries, not its capacity: a roomy leaf of a large transaction may hold few.
+  const uint32_t used = Layout::Leaf(leaf.count(), keyed_, leaf.prefix_size()).end + leaf.heap_size() - leaf.heap_dead();
   const bool small = used < kLeafBytesMax / 4 && leaf.count() < editor_.LeafCountMax() / 4;
   Change change;
   change.left = leaf;
