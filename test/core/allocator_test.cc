@@ -429,5 +429,26 @@ TEST(ThreadsHarvestAndRefillAtOnce) {
   for (int round = 0; round < 4; round++) Churn(TestFile(1 << 20, 6 << 20), 4, 15'000, 60, true);
 }
 
+// Once, draining brought blocks of the wanted class, and only whole slabs were looked for afterwards.
+TEST(DrainedBlocksAreUsedBeforeFull) {
+  const TestFile file(1 << 20, 4 << 20);
+  Worker w(file.mapping());
+  file.set_version(10);
+  std::vector<Ref> other;
+  std::vector<Ref> wanted;
+  Ref ref;
+  for (int i = 0; i < 12 * 12; i++) {  // twelve slabs of twelve blocks
+    REQUIRE(w.allocator->Allocate(5120, 5, &ref).ok());
+    other.push_back(ref);
+  }
+  while (w.allocator->Allocate(kSmallMax, 5, &ref).ok()) wanted.push_back(ref);
+  REQUIRE(wanted.size() > 20);
+  // One block of each slab is reusable, so that no slab becomes empty.
+  for (size_t i = 0; i < other.size(); i += 12) w.allocator->Retire(other[i], 9);
+  for (size_t i = 0; i < wanted.size(); i += 2) w.allocator->Retire(wanted[i], 9);
+  w.allocator->Flush();
+  for (size_t i = 0; i < wanted.size() / 2; i++) CHECK(w.allocator->Allocate(kSmallMax, 11, &ref).ok());
+}
+
 }  // namespace
 }  // namespace pongo

@@ -144,6 +144,30 @@ TEST(LargeTransactionsMatchAModel) {
   }
 }
 
+// Nodes are roomy inside a large transaction; what is deleted in one must be merged all the same.
+TEST(DeletingInOneTransactionMergesNodes) {
+  const Folder folder;
+  auto session = OpenSession(folder.File("db"));
+  REQUIRE(session != nullptr);
+  constexpr int kKeys = 20000;
+  bool committed = false;
+  REQUIRE(session->Begin().ok());
+  for (int i = 0; i < kKeys; i++)
+    REQUIRE(session->Set(kRootId, TextKey("key" + std::to_string(i)).key(), TextInput("value"), 0).ok());
+  REQUIRE(session->Commit(&committed).ok() && committed);
+  REQUIRE(session->Begin().ok());
+  for (int i = 20; i < kKeys; i++) {
+    bool present = false;
+    REQUIRE(session->Delete(kRootId, TextKey("key" + std::to_string(i)).key(), &present).ok() && present);
+  }
+  REQUIRE(session->Commit(&committed).ok() && committed);
+  Counts counts;
+  std::string problem;
+  REQUIRE(session->Verify(&counts, &problem).ok());
+  CHECK_EQ(counts.values, 20u);
+  CHECK(counts.nodes <= 3u);
+}
+
 TEST(SnapshotsStayAsTheyWere) {
   const Folder folder;
   auto session = OpenSession(folder.File("db"));
