@@ -216,16 +216,41 @@ TEST(ManyCellsAndMore) {
   const uint64_t id = Show(session.get(), "doc", &cell);
   cells.push_back(cell);
   for (uint32_t i = 1; i < kCellPages * kCellsPerPage; i++) cells.push_back(session->PinContainer(id));
-  for (const uint32_t c : cells) CHECK(c != kNoCell);
-  CHECK_EQ(session->PinContainer(id), kNoCell);
-  // With more proxies than cells nothing may die.
+  for (const uint32_t c : cells) CHECK(c < kOverflowCell);
+  const uint32_t overflow = session->PinContainer(id);
+  CHECK_EQ(overflow, kOverflowCell);
   for (const uint32_t c : cells) session->UnpinContainer(c);
   Remove(session.get(), "doc");
-  CHECK_EQ(Collect(session.get()), 1 + kEmpty);
-  session.reset();
-  session = OpenSession(folder.File("db"));
-  REQUIRE(session != nullptr);
+  CHECK_EQ(Collect(session.get()), 1 + kEmpty);  // with more proxies than cells nothing may die
+  session->UnpinContainer(overflow);
   CHECK_EQ(Collect(session.get()), kEmpty);
+}
+
+// A proxy shows a container that is nowhere in the tree; an older view of it shows a child that has been taken out since.
+TEST(AnOlderViewOfADetachedContainerKeepsItsChildren) {
+  const Folder folder;
+  const std::string path = folder.File("db");
+  auto session = OpenSession(path);
+  auto other = OpenSession(path);
+  REQUIRE(session != nullptr && other != nullptr);
+  uint32_t cells[2];
+  REQUIRE(StoreDocument(session.get(), "parent", "p").ok());
+  const uint64_t parent = Show(session.get(), "parent", &cells[0]);
+  uint64_t child;
+  REQUIRE(session->Create(Kind::kCollection, nullptr, 0, &child, &cells[1]).ok());
+  REQUIRE(session->Set(parent, TextKey("child").key(), ContainerInput(child), 0).ok());
+  session->UnpinContainer(cells[1]);
+  Remove(session.get(), "parent");
+  uint64_t view;
+  REQUIRE(session->Snapshot(&view).ok());
+  bool present = false;
+  REQUIRE(other->Delete(parent, TextKey("child").key(), &present).ok() && present);
+  CHECK_EQ(Collect(other.get()), 2 + kEmpty);
+  CHECK(Exists(session.get(), child));
+  REQUIRE(session->Release(view).ok());
+  CHECK_EQ(Collect(other.get()), 1 + kEmpty);
+  session->UnpinContainer(cells[0]);
+  CHECK_EQ(Collect(other.get()), kEmpty);
 }
 
 // A session that puts a document back and ends at once, while a collection runs, has no cell left when cells are read.

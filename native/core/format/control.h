@@ -63,7 +63,7 @@ struct ControlHeader {
   alignas(128) Atomic64 version;           // V: raised after the root, never before
   alignas(128) Atomic64 length;            // published length of the data file
   Atomic64 container_id_next;              // fetch_add gives a new container id
-  Atomic64 stamp_next;                     // identifies snapshots handed between threads
+  Atomic64 reserved3;
   alignas(128) Atomic32 slot_count;        // slots at and above it have never been used
   Atomic32 reserved2;
   Atomic64 pin_epoch;                      // raised whenever a pin goes away: retired blocks may have become free
@@ -78,7 +78,7 @@ struct ControlHeader {
   alignas(128) Atomic64 turn;              // advisory FIFO for committers that keep losing: see store/turn.h
   Atomic64 turn_next;
   Atomic64 turn_since;
-  alignas(128) uint64_t chunk_size;        // meta, as stored in the next superblock; changed under the meta byte's lock
+  alignas(128) uint64_t chunk_size;        // meta, as stored in the next superblock; changed under the checkpoint lock
   uint32_t id_key_size;
   uint8_t id_key[256];
 };
@@ -136,7 +136,8 @@ static_assert(sizeof(SlotArea) <= kSlotAreaSize);
 inline constexpr uint32_t kRegionMax = kFileSizeMax / kRegionSize;
 
 // A cell of the pidcache: bits 0-39 container id (0: free), bit 63 dropped during a collection, bits 40-62 its epoch.
-inline constexpr uint32_t kNoCell = ~0u;  // instead of the number of a cell
+inline constexpr uint32_t kNoCell = ~0u;            // instead of the number of a cell
+inline constexpr uint32_t kOverflowCell = ~0u - 1;  // counted, not stored
 constexpr uint64_t kCellDropped = uint64_t{1} << 63;
 constexpr uint64_t CellId(uint64_t cell) { return cell & ((uint64_t{1} << 40) - 1); }
 constexpr uint64_t DroppedCell(uint64_t id, uint64_t epoch) { return id | ((epoch & 0x7fffff) << 40) | kCellDropped; }

@@ -44,8 +44,7 @@ struct RootRecord {
   uint64_t version;          // 8
   Ref object_table;          // 16
   uint64_t container_count;  // 24  entries of the object table
-  uint64_t committed_us;     // 32  reserved, zero
-  uint8_t reserved1[24];     // 40  zero
+  uint8_t reserved1[32];     // 32  zero
 };
 static_assert(sizeof(RootRecord) == kGranule);
 

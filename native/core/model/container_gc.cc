@@ -51,8 +51,8 @@ class IdSet {
 
 class Collector {
  public:
-  Collector(Mapping* mapping, ThreadSlot* slot)
-      : mapping_(mapping), slot_(slot), allocator_(mapping, slot), transaction_(mapping, slot, &allocator_), turn_(mapping) {}
+  Collector(Mapping* mapping, ThreadSlot* slot, const std::atomic<bool>* stop)
+      : mapping_(mapping), slot_(slot), stop_(stop), allocator_(mapping, slot), transaction_(mapping, slot, &allocator_), turn_(mapping) {}
 
   // *disturbed: cells vanished meanwhile; nothing was removed.
   Status Run(uint64_t epoch, uint64_t* removed, bool* skipped, bool* disturbed);
@@ -60,12 +60,15 @@ class Collector {
  private:
   bool AwaitOlderOperations();
   Status Mark(const ObjectTable& table, std::vector<uint64_t> stack, IdSet* marked);
-  Status MarkOlderPins(std::vector<uint64_t>* reached);
-  Status Sweep(const IdSet& marked, uint64_t* removed);
+  Status MarkOlderPins(uint64_t epoch, std::vector<uint64_t>* reached, bool* cells_read);
+  Status FindDead(const IdSet& marked, std::vector<uint64_t>* dead);
+  Status Sweep(const std::vector<uint64_t>& dead, uint64_t* removed);
+  bool Stopped() const { return stop_ != nullptr && stop_->load(std::memory_order_relaxed); }
   Status RemoveBatch(const std::vector<uint64_t>& ids, uint64_t* removed);
 
   Mapping* mapping_;
   ThreadSlot* slot_;
+  const std::atomic<bool>* stop_;
   Allocator allocator_;
   Transaction transaction_;
   Turn turn_;
@@ -87,7 +90,7 @@ bool Collector::AwaitOlderOperations() {
       slot++;
       continue;
     }
-    if (port::Nanoseconds() > deadline) return false;
+    if (port::Nanoseconds() > deadline || Stopped()) return false;
     port::SleepNanoseconds(pause);
     pause = std::min<uint64_t>(pause * 2, 10'000'000);
     if (pause == 10'000'000) ReapDeadSlots(slot_);
@@ -97,7 +100,7 @@ bool Collector::AwaitOlderOperations() {
 
 // Adds all that the given containers lead to in one version.
 Status Collector::Mark(const ObjectTable& table, std::vector<uint64_t> stack, IdSet* marked) {
-  while (!stack.empty()) {
+  while (!stack.empty() && !Stopped()) {
     const uint64_t id = stack.back();
     stack.pop_back();
     bool present;
@@ -119,7 +122,7 @@ Status Collector::Mark(const ObjectTable& table, std::vector<uint64_t> stack, Id
 }
 
 // What snapshots, iterators and transactions that began before S can still show.
-Status Collector::MarkOlderPins(std::vector<uint64_t>* reached) {
+Status Collector::MarkOlderPins(uint64_t epoch, std::vector<uint64_t>* reached, bool* cells_read) {
   ControlHeader* header = mapping_->header();
   std::vector<uint64_t> done;
   for (uint32_t slot = 0; slot < header->slot_count.load(kOrder); slot++) {
@@ -138,7 +141,10 @@ Status Collector::MarkOlderPins(std::vector<uint64_t>* reached) {
         IdSet marked;
         status = ReadBase(mapping_, word, &older);
         if (status.ok() && older.version == version) {
-          status = Mark(older.table, {kRootId}, &marked);
+          // From what proxies show as well: an iterator over a container that is nowhere in the tree yields what it held then.
+          std::vector<uint64_t> roots = {kRootId};
+          if (!ReadCells(mapping_, epoch, &roots)) *cells_read = false;
+          status = Mark(older.table, std::move(roots), &marked);
           marked.AppendTo(reached);
           done.push_back(version);
         }
@@ -177,16 +183,17 @@ Status Collector::RemoveBatch(const std::vector<uint64_t>& ids, uint64_t* remove
   return Status::Ok();
 }
 
-Status Collector::Sweep(const IdSet& marked, uint64_t* removed) {
-  // The ids first: removing needs no pin on S, and would only keep its own garbage there.
-  std::vector<uint64_t> dead;
-  PONGO_TRY(WalkObjects(
+Status Collector::FindDead(const IdSet& marked, std::vector<uint64_t>* dead) {
+  return WalkObjects(
       mapping_, base_.table, [](Ref) { return Status::Ok(); },
       [&](uint64_t id, const ObjectEntry&) {
-        if (!marked.Has(id)) dead.push_back(id);
+        if (!marked.Has(id)) dead->push_back(id);
         return Status::Ok();
-      }));
-  for (size_t from = 0; from < dead.size(); from += kBatch) {
+      });
+}
+
+Status Collector::Sweep(const std::vector<uint64_t>& dead, uint64_t* removed) {
+  for (size_t from = 0; from < dead.size() && !Stopped(); from += kBatch) {
     const std::vector<uint64_t> batch(dead.begin() + static_cast<ptrdiff_t>(from),
                                       dead.begin() + static_cast<ptrdiff_t>(std::min(from + kBatch, dead.size())));
     PONGO_TRY(RemoveBatch(batch, removed));
@@ -207,20 +214,23 @@ Status Collector::Run(uint64_t epoch, uint64_t* removed, bool* skipped, bool* di
   IdSet marked;
   Status status;
   *skipped = cell == kPinCells || !AwaitOlderOperations();
-  if (!*skipped) status = MarkOlderPins(&roots);
-  if (!*skipped && status.ok()) *skipped = !ReadCells(mapping_, epoch, &roots);
+  bool cells_read = true;
+  if (!*skipped) status = MarkOlderPins(epoch, &roots, &cells_read);
+  if (!*skipped && status.ok()) *skipped = !ReadCells(mapping_, epoch, &roots) || !cells_read;
   // A thread that put a container back after S and then ended would be missed.
   if (!*skipped && status.ok()) *disturbed = *skipped = mapping_->header()->cells_lost.load(kOrder) != lost;
   // What an older pin leads to may hold something new by now: it is a root in S too.
   if (!*skipped && status.ok()) status = Mark(base_.table, std::move(roots), &marked);
-  if (!*skipped && status.ok()) status = Sweep(marked, removed);
-  if (cell != kPinCells) slot_->Unpin(cell);
-  return status;
+  if (!*skipped && status.ok()) *skipped = Stopped();  // marking may be incomplete
+  std::vector<uint64_t> dead;
+  if (!*skipped && status.ok()) status = FindDead(marked, &dead);
+  if (cell != kPinCells) slot_->Unpin(cell);  // what is removed now need not be kept for us
+  return status.ok() ? Sweep(dead, removed) : status;
 }
 
 }  // namespace
 
-Status CollectContainers(Mapping* mapping, bool wait, uint64_t* removed, bool* skipped) {
+Status CollectContainers(Mapping* mapping, bool wait, const std::atomic<bool>* stop, uint64_t* removed, bool* skipped) {
   *removed = 0;
   *skipped = true;
   port::File lock;
@@ -232,19 +242,32 @@ Status CollectContainers(Mapping* mapping, bool wait, uint64_t* removed, bool* s
   ThreadSlot slot(mapping);
   PONGO_TRY(slot.Claim());
   ControlHeader* header = mapping->header();
-  header->unlinked.store(0, std::memory_order_relaxed);
+  const uint64_t unlinked = header->unlinked.exchange(0, std::memory_order_relaxed);
   header->gc_pin.store(0, kOrder);  // a dead collector's
   const uint64_t before = header->gc_epoch.load(kOrder);
   const uint64_t epoch = before % 2 == 0 ? before + 1 : before + 2;  // odd, and not that of a dead collector
   header->gc_epoch.store(epoch, kOrder);
   Status status;
-  Collector collector(mapping, &slot);
+  Collector collector(mapping, &slot, stop);
   bool disturbed = true;
   for (int attempt = 0; attempt < kAttempts && disturbed && status.ok(); attempt++)
     status = collector.Run(epoch, removed, skipped, &disturbed);
   header->gc_epoch.store(epoch + 1, kOrder);
+  if (*skipped) header->unlinked.fetch_add(unlinked, std::memory_order_relaxed);
   slot.Release();
   return status;  // closing the file gives the lock back
+}
+
+void EndDeadCollection(Mapping* mapping) {
+  ControlHeader* header = mapping->header();
+  if (header->gc_epoch.load(kOrder) % 2 == 0) return;
+  port::File lock;
+  if (!port::Reopen(mapping->data_file(), true, &lock).ok()) return;
+  if (!port::TryLockByte(lock, kGcByte, port::LockKind::kExclusive).ok()) return;  // it lives
+  const uint64_t epoch = header->gc_epoch.load(kOrder);
+  if (epoch % 2 == 0) return;
+  header->gc_pin.store(0, kOrder);
+  header->gc_epoch.store(epoch + 1, kOrder);
 }
 
 }  // namespace pongo

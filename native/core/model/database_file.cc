@@ -23,6 +23,7 @@ constexpr uint64_t kSmallestFile = 4 * kSlabSize;
 constexpr uint64_t kGateWaitNs = 30'000'000'000u;
 // Containers without a link before the first automatic collection.
 constexpr uint64_t kCollectMin = 1000;
+constexpr std::chrono::milliseconds kCollectInterval{1000};
 // Versions that a crash rolled back are never given out again.
 constexpr uint64_t kVersionGapAfterCrash = uint64_t{1} << 32;
 
@@ -382,27 +383,35 @@ Status DatabaseFile::SyncTo(uint64_t version) {
 Status DatabaseFile::SetChunkSize(uint64_t bytes) {
   if (bytes == 0 || bytes % kSlabSize != 0 || bytes > kFileSizeMax)
     return Status(Code::kARG, "chunksize must be a multiple of 65536 bytes and at most 2^40");
-  mapping_.header()->chunk_size = bytes;
-  return Status::Ok();
+  return ChangeSettings([&](ControlHeader* header) { header->chunk_size = bytes; });
 }
 
 Status DatabaseFile::SetIdKey(const std::string& name) {
   if (name.empty() || name.size() > kIdKeySizeMax) return Status(Code::kARG, "the id property must have 1 to 255 bytes");
-  ControlHeader* header = mapping_.header();
-  std::memcpy(header->id_key, name.data(), name.size());
-  header->id_key_size = static_cast<uint32_t>(name.size());
-  return Status::Ok();
+  return ChangeSettings([&](ControlHeader* header) {
+    std::memcpy(header->id_key, name.data(), name.size());
+    header->id_key_size = static_cast<uint32_t>(name.size());
+  });
+}
+
+// Under the lock of checkpoints, so that no superblock gets half a setting.
+Status DatabaseFile::ChangeSettings(FunctionRef<void(ControlHeader* header)> change) {
+  const std::lock_guard<std::mutex> lock(sync_mutex_);
+  PONGO_TRY(port::LockByte(checkpoint_, kCheckpointByte, port::LockKind::kExclusive));
+  change(mapping_.header());
+  return port::UnlockByte(checkpoint_, kCheckpointByte);
 }
 
 void DatabaseFile::StartBackground() {
   background_ = std::thread([this] { Background(); });
+  collector_ = std::thread([this] { CollectInBackground(); });
 }
 
 // Checkpoints while there is something to write, and looks for threads that died.
 void DatabaseFile::Background() {
   const auto interval = std::chrono::milliseconds(std::max<uint32_t>(options_.checkpoint_interval_ms, 1));
   std::unique_lock<std::mutex> lock(background_mutex_);
-  while (!background_wake_.wait_for(lock, interval, [this] { return background_stop_; })) {
+  while (!background_wake_.wait_for(lock, interval, [this] { return background_stop_.load(); })) {
     lock.unlock();
     {
       const std::lock_guard<std::mutex> sync_lock(sync_mutex_);
@@ -417,7 +426,19 @@ void DatabaseFile::Background() {
         }
       }
     }
-    if (!InForkedChild() && !options_.read_only) CollectWhenWorthwhile();
+    lock.lock();
+  }
+}
+
+// On a thread of its own: marking a large database must not hold up checkpoints.
+void DatabaseFile::CollectInBackground() {
+  std::unique_lock<std::mutex> lock(background_mutex_);
+  while (!background_wake_.wait_for(lock, kCollectInterval, [this] { return background_stop_.load(); })) {
+    lock.unlock();
+    if (!InForkedChild()) {
+      EndDeadCollection(&mapping_);
+      if (!options_.read_only) CollectWhenWorthwhile();
+    }
     lock.lock();
   }
 }
@@ -430,7 +451,7 @@ void DatabaseFile::CollectWhenWorthwhile() {
   uint64_t removed;
   bool skipped;
   // A failure shows itself to whoever asks for gc() or verify().
-  if (!CollectContainers(&mapping_, false, &removed, &skipped).ok() || skipped) return;
+  if (!CollectContainers(&mapping_, false, &background_stop_, &removed, &skipped).ok() || skipped) return;
   Base base;
   const std::lock_guard<std::mutex> sync_lock(sync_mutex_);
   const uint64_t word = sync_slot_->Announce();
@@ -447,6 +468,7 @@ DatabaseFile::~DatabaseFile() {
   }
   background_wake_.notify_all();
   background_.join();
+  collector_.join();
   CloseFiles();
   Registry& registry = OpenDatabases();
   const std::lock_guard<std::recursive_mutex> lock(registry.mutex);

@@ -20,6 +20,7 @@
 #include "model/open_options.h"
 #include "store/mapping.h"
 #include "store/thread_slot.h"
+#include "util/function_ref.h"
 #include "util/status.h"
 
 namespace pongo {
@@ -58,8 +59,10 @@ class DatabaseFile {
   bool ControlIsOurs(bool alone, const uint8_t uuid[16]);
   bool ControlFollows(const Superblock& superblock);
   Status CheckOptions(const OpenOptions& options) const;
+  Status ChangeSettings(FunctionRef<void(ControlHeader* header)> change);
   void StartBackground();
   void Background();
+  void CollectInBackground();
   void CollectWhenWorthwhile();
   void CloseFiles();
 
@@ -75,11 +78,12 @@ class DatabaseFile {
   Mapping mapping_;
   std::mutex sync_mutex_;     // one checkpoint at a time in this process; guards sync_slot_
   std::unique_ptr<ThreadSlot> sync_slot_;
-  std::thread background_;
+  std::thread background_;    // checkpoints, dead slots
+  std::thread collector_;
   std::mutex background_mutex_;
   std::condition_variable background_wake_;
-  bool background_stop_ = false;
-  uint64_t collect_at_ = 0;   // unlinked containers; the background thread's own
+  std::atomic<bool> background_stop_{false};
+  uint64_t collect_at_ = 0;   // unlinked containers; the collector's own
   std::atomic<bool> want_checkpoints_{false};
 };
 

@@ -174,7 +174,7 @@ Status CollectGarbage(Mapping* mapping, bool complete, Counts* before, Counts* a
   if (complete) {
     uint64_t removed;
     bool skipped;
-    PONGO_TRY(CollectContainers(mapping, true, &removed, &skipped));
+    PONGO_TRY(CollectContainers(mapping, true, nullptr, &removed, &skipped));
     before->containers = removed;
     AdoptStrayBlocks(mapping, &slot);
     SlabMap(mapping).RestoreHints();

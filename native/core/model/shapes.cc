@@ -98,8 +98,9 @@ Status ShapeCache::Lookup(uint64_t hash, const LeafItem* items, size_t count, Kn
   }
   if (registry->now.size >= kShapesMax) return Status::Ok();
   Payload payload;
-  PONGO_TRY(tree.editor().BuildShape(items, count, &known->shape));
-  payload.word = BlockWord(PayloadType::kShape, known->shape);
+  Ref shape;
+  PONGO_TRY(tree.editor().BuildShape(items, count, &shape));
+  payload.word = BlockWord(PayloadType::kShape, shape);
   Ref root;
   const Key key = name.key();
   PONGO_TRY(old_root == kNullRef ? tree.InsertFirst(&key, payload, &root) : tree.Insert(&path, &key, payload, &root));
@@ -107,6 +108,7 @@ Status ShapeCache::Lookup(uint64_t hash, const LeafItem* items, size_t count, Kn
   registry->now.size++;
   transaction_->Changed(registry);
   transaction_->set_dirty();
+  known->shape = shape;  // only now: a registration that failed must leave nothing behind
   known->serial = transaction_->serial();  // until it is found committed
   return Status::Ok();
 }

@@ -9,6 +9,7 @@ namespace pongo {
 namespace {
 
 constexpr size_t kLinearStates = 8;
+constexpr uint32_t kRebasesMax = 64;
 constexpr Status kNoContainer(Code::kKEY, "the container no longer exists");
 
 }  // namespace
@@ -249,13 +250,17 @@ Status Transaction::Commit(bool* committed) {
       }
     }
   }
-  for (;;) {
+  for (uint32_t attempt = 0;; attempt++) {
     Ref record = kNullRef;
     if (const Status built = BuildVersion(on, &record); !built.ok()) return fail(built);
     uint64_t expected = on.word;
     // seq_cst: publishes all blocks of the new version. A crash before: orphans. After: the version is complete.
     if (header->root.compare_exchange_strong(expected, MakeRootWord(record, on.version + 1), std::memory_order_seq_cst)) break;
     table_writes_.Abandon();
+    if (attempt == kRebasesMax) {  // others are too fast: the announcement must not stand still, and a turn will help
+      Abort();
+      return Status::Ok();
+    }
     Base newer;
     if (const Status read = ReadBase(mapping_, expected, &newer); !read.ok()) return fail(read);
     bool unchanged;

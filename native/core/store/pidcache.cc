@@ -1,7 +1,6 @@
 #include "store/pidcache.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "util/check.h"
 
@@ -26,7 +25,9 @@ bool Pidcache::AddPage() {
   const uint32_t pages = area->cell_page_count.load(std::memory_order_relaxed);
   Ref page;
   if (pages == kCellPages || !allocator_->AllocatePrivate(kCellsPerPage * sizeof(uint64_t), &page).ok()) return false;
-  std::memset(static_cast<void*>(PageCells(slot_->mapping(), page)), 0, kCellsPerPage * sizeof(uint64_t));
+  // Atomically: a collector may still read the page as that of a thread that has ended.
+  Atomic64* cells = PageCells(slot_->mapping(), page);
+  for (uint32_t i = 0; i < kCellsPerPage; i++) cells[i].store(0, std::memory_order_relaxed);
   area->cell_pages[pages] = page;
   // Published empty. A crash before this line leaves a cached block that a complete gc finds.
   area->cell_page_count.store(pages + 1, std::memory_order_release);
@@ -34,19 +35,32 @@ bool Pidcache::AddPage() {
   return true;
 }
 
-uint32_t Pidcache::Pin(uint64_t id) {
-  if (free_.empty() && !dropped_.empty()) {
-    const uint64_t epoch = slot_->mapping()->header()->gc_epoch.load(std::memory_order_acquire);
-    std::erase_if(dropped_, [&](const std::pair<uint32_t, uint64_t>& drop) {
-      if (drop.second == epoch) return false;  // that collection still runs
-      Cell(drop.first)->store(0, std::memory_order_release);
-      free_.push_back(drop.first);
-      return true;
-    });
+void Pidcache::Free(uint32_t cell) {
+  if (cell == kOverflowCell) {
+    if (--overflow_ == 0) slot_->line()->cells_full.store(0, std::memory_order_seq_cst);
+    return;
   }
+  Cell(cell)->store(0, std::memory_order_release);
+  free_.push_back(cell);
+}
+
+// Frees what was dropped during collections that are over.
+void Pidcache::FreeDropped() {
+  const uint64_t epoch = slot_->mapping()->header()->gc_epoch.load(std::memory_order_acquire);
+  if (dropped_.front().second == epoch) return;  // in the order of their epochs
+  std::erase_if(dropped_, [&](const std::pair<uint32_t, uint64_t>& drop) {
+    if (drop.second == epoch) return false;
+    Free(drop.first);
+    return true;
+  });
+}
+
+uint32_t Pidcache::Pin(uint64_t id) {
+  if (!dropped_.empty()) FreeDropped();
   if (free_.empty() && !AddPage()) {
+    overflow_++;
     slot_->line()->cells_full.store(1, std::memory_order_seq_cst);
-    return kNoCell;
+    return kOverflowCell;
   }
   const uint32_t cell = free_.back();
   free_.pop_back();
@@ -57,15 +71,17 @@ uint32_t Pidcache::Pin(uint64_t id) {
 
 void Pidcache::Unpin(uint32_t cell) {
   if (cell == kNoCell) return;
+  if (!dropped_.empty()) FreeDropped();
   const uint64_t epoch = slot_->mapping()->header()->gc_epoch.load(std::memory_order_seq_cst);
-  Atomic64* word = Cell(cell);
   if (epoch % 2 == 0) {
-    word->store(0, std::memory_order_release);
-    free_.push_back(cell);
-  } else {
-    word->store(DroppedCell(CellId(word->load(std::memory_order_relaxed)), epoch), std::memory_order_seq_cst);
-    dropped_.emplace_back(cell, epoch);
+    Free(cell);
+    return;
   }
+  if (cell != kOverflowCell) {
+    Atomic64* word = Cell(cell);
+    word->store(DroppedCell(CellId(word->load(std::memory_order_relaxed)), epoch), std::memory_order_seq_cst);
+  }
+  dropped_.emplace_back(cell, epoch);
 }
 
 bool ReadCells(Mapping* mapping, uint64_t epoch, std::vector<uint64_t>* ids) {

@@ -22,19 +22,22 @@ class Pidcache {
  public:
   Pidcache(ThreadSlot* slot, Allocator* allocator) : slot_(slot), allocator_(allocator) {}
 
-  // A cell that names the container; kNoCell when there is no room: then nothing in the database is collected until the
-  // thread ends. O(1).
+  // A cell that names the container. O(1). When the thread has no room for more, kOverflowCell: as long as one of those is
+  // out, nothing in the database is collected.
   uint32_t Pin(uint64_t id);
   void Unpin(uint32_t cell);
 
  private:
   Atomic64* Cell(uint32_t cell) const;
   bool AddPage();
+  void Free(uint32_t cell);
+  void FreeDropped();
 
   ThreadSlot* slot_;
   Allocator* allocator_;
   std::vector<uint32_t> free_;
   std::vector<std::pair<uint32_t, uint64_t>> dropped_;  // cell, epoch
+  uint64_t overflow_ = 0;                               // kOverflowCells that are out
 };
 
 // All containers named by the cells of all threads, for the collection of this epoch. False when some thread has more

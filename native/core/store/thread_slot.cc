@@ -101,7 +101,7 @@ void AdoptSlot(Mapping* mapping, uint32_t slot) {
   area->retired_count = 0;
   // Before the cells vanish: a collection that began while they were there must not miss what they named. Their owner may
   // have put a container back into the tree after the version that the collector looks at.
-  if (area->cell_page_count.load(std::memory_order_relaxed) != 0)
+  if (area->cell_page_count.load(std::memory_order_relaxed) != 0 || line->cells_full.load(std::memory_order_relaxed) != 0)
     mapping->header()->cells_lost.fetch_add(1, std::memory_order_seq_cst);
   for (uint32_t page = area->cell_page_count.load(std::memory_order_relaxed); page > 0 && page <= kCellPages; page--) {
     const Ref ref = area->cell_pages[page - 1];

@@ -377,6 +377,7 @@ Status NodeEditor::BuildLeaf(const LeafItem* items, size_t count, Node* leaf, bo
   if (keyed_) PONGO_TRY(SharedPrefix(items, count, &LeafItem::key, &prefix));
   uint32_t heap = 0;
   for (size_t i = 0; i < count; i++) heap += (keyed_ ? ItemKeyHeap(items[i], prefix) : 0) + items[i].payload.heap_bytes();
+  if (heap > kHeapMax) return Status(Code::kCORRUPT, "the entries of a tree node are larger than a writer makes them");
   uint32_t capacity = static_cast<uint32_t>(count);
   uint32_t bytes_needed = Layout::Leaf(capacity, keyed_, prefix).end + heap;
   if (spare && writes_->roomy() && count > 1) {
@@ -472,6 +473,7 @@ Status NodeEditor::BuildInner(uint32_t level, const InnerItem* items, size_t cou
     return rest <= 8 ? 0 : rest;
   };
   for (size_t i = 1; keyed_ && i < count; i++) heap += separator_heap(items[i]);
+  if (heap > kHeapMax - 512) return Status(Code::kCORRUPT, "the separators of a tree node are larger than a writer makes them");
   const auto capacity = static_cast<uint32_t>(writes_->roomy() ? std::max<size_t>(count, kInnerCountMax) : count + 1);
   const uint32_t heap_room = writes_->roomy() ? std::min(heap, 512u) : 0;
   Ref ref;

@@ -75,7 +75,10 @@ bool ReadShape(Mapping* mapping, const Node& leaf, Node* shape) {
 bool ReadKey(Mapping* mapping, const Node& node, uint32_t i, StoredKey* key, uint8_t scratch[8]) {
   if (node.shaped()) {
     Node shape;
-    return ReadShape(mapping, node, &shape) && ReadKey(mapping, shape, i, key, scratch);
+    if (!ReadShape(mapping, node, &shape)) return false;
+    // A writer puts only short plain names into shapes.
+    if ((shape.slot(i) & (kSlotOverflow | kSlotForm)) != 0 || shape.prefix_size() + SlotSize(shape.slot(i)) > kKeyInlineMax) return false;
+    return ReadKey(mapping, shape, i, key, scratch);
   }
   const uint32_t slot = node.slot(i);
   const uint32_t size = SlotSize(slot);
@@ -97,8 +100,10 @@ bool ReadKey(Mapping* mapping, const Node& node, uint32_t i, StoredKey* key, uin
   key->suffix = at;
   key->suffix_size = size;
   if ((slot & kSlotForm) != 0) {
-    if (size == 0 || at[size - 1] >= size) return false;
-    key->form_size = at[size - 1];
+    if (size == 0) return false;
+    const uint8_t form_size = at[size - 1];  // read once
+    if (form_size >= size) return false;
+    key->form_size = form_size;
     key->suffix_size = size - 1 - key->form_size;
     key->form = at + key->suffix_size;
   }
