@@ -429,3 +429,14 @@ describe('handles', () => {
     expectCode('CLOSED', () => keys.next())
   })
 })
+
+test('deleting where a List has nothing is no error, as $has says', () => {
+  const db = freshDatabase()
+  db.root.list = [1, 2, 3]
+  for (const path of ['list.x', 'list.-1', 'list.3', ['list', 'length'], ['list', -1]]) {
+    expect(db.root.$has(path)).toBe(false)
+    expect(db.root.$delete(path)).toBe(false)
+  }
+  expect(db.root.$delete('list.1')).toBe(true)
+  expect(db.root.list.native()).toEqual([1, 3])
+})

@@ -183,6 +183,9 @@ Status Operations::DeleteStep(uint64_t id, const PathStep& step, bool* was_prese
   Place place;
   PONGO_TRY(txn_->Read(id, &place.state));
   if (IsMulti(*place.state)) return DeletePairs(place.state, step.key, was_present);
+  *was_present = false;
+  const bool list = place.state->exists && place.state->now.kind() == static_cast<uint8_t>(Kind::kList);
+  if (list && (!step.is_index || step.index < 0)) return Status::Ok();  // a List has nothing there
   PONGO_TRY(Locate(id, step, &place));
   *was_present = place.present;
   if (!place.present) return Status::Ok();
