@@ -253,7 +253,7 @@ Status CollectContainers(Mapping* mapping, bool wait, const std::atomic<bool>* s
   for (int attempt = 0; attempt < kAttempts && disturbed && status.ok(); attempt++)
     status = collector.Run(epoch, removed, skipped, &disturbed);
   header->gc_epoch.store(epoch + 1, kOrder);
-  if (*skipped) header->unlinked.fetch_add(unlinked, std::memory_order_relaxed);
+  if (*skipped || !status.ok()) header->unlinked.fetch_add(unlinked, std::memory_order_relaxed);
   slot.Release();
   return status;  // closing the file gives the lock back
 }

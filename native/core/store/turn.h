@@ -1,8 +1,8 @@
 // Fairness between committers: an advisory FIFO.
 //
-// Commits are optimistic: a long transaction can lose against short ones for ever. After three lost attempts a committer
-// draws a ticket; the ticket being served is the only one that the others make room for, by waiting a little before they
-// start. Never needed for correctness: whoever does not wait only makes a conflict more likely. Crash-safe: a ticket whose
+// Commits are optimistic: a long transaction can lose against short ones for ever. After a few lost attempts,
+// and a pause after each of a few more, a committer draws a ticket; the ticket being served is the only one that the others make
+// room for, by waiting a little before they start. Never needed for correctness: whoever does not wait only makes a conflict more likely. Crash-safe: a ticket whose
 // owner does nothing for kTurnLimitNs is passed over by whoever waits.
 #ifndef PONGO_STORE_TURN_H_
 #define PONGO_STORE_TURN_H_
