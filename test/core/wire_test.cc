@@ -350,5 +350,17 @@ TEST(WireFuzz) {
   }
 }
 
+// Beyond 2^53 milliseconds a double has no room for the last one.
+TEST(ExtremeDatesKeepTheirLastMillisecond) {
+  for (const int64_t date : {int64_t{9223372036854775000}, int64_t{-9223372036854775000}, int64_t{9123456789123451000}, int64_t{8640000000000000000}}) {
+    std::vector<uint8_t> wire;
+    WireWriter(&wire).DateTime(date);
+    WireReader reader(wire.data(), wire.size());
+    WireItem item;
+    CHECK(reader.Next(&item).ok());
+    CHECK_EQ(item.integer, date);
+  }
+}
+
 }  // namespace
 }  // namespace pongo

@@ -50,9 +50,11 @@ class WireWriter {
   }
 
   void DateTime(int64_t microseconds) {
-    // All milliseconds of an int64 of microseconds are below 2^53: exact as a double.
-    if (microseconds % 1000 == 0) {
-      Fixed(WireTag::kDateTimeMs, static_cast<double>(microseconds / 1000));
+    // Milliseconds as a double are exact up to 2^53, which an int64 of microseconds exceeds a little.
+    constexpr int64_t kExactMax = int64_t{1} << 53;
+    const int64_t milliseconds = microseconds / 1000;
+    if (microseconds % 1000 == 0 && milliseconds >= -kExactMax && milliseconds <= kExactMax) {
+      Fixed(WireTag::kDateTimeMs, static_cast<double>(milliseconds));
     } else {
       Fixed(WireTag::kDateTimeUs, microseconds);
     }
