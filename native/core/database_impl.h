@@ -1,0 +1,153 @@
+// What stands behind a Session: shared by the files database*.cc, which divide the facade by topic. No binding includes it.
+//
+// All members belong to the session's thread, except file_mutex, `file` under it, and `closed`.
+#ifndef PONGO_DATABASE_IMPL_H_
+#define PONGO_DATABASE_IMPL_H_
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "database.h"
+#include "model/database_file.h"
+#include "model/operations.h"
+#include "store/pidcache.h"
+#include "store/turn.h"
+
+namespace pongo {
+
+inline constexpr Status kClosed(Code::kCLOSED, "the database handle is closed");
+inline constexpr Status kForked(Code::kFORK, "this handle was opened before fork(); open the file again in the child");
+inline constexpr Status kReadOnly(Code::kREADONLY, "the handle was opened with readOnly");
+inline constexpr Status kNoSnapshot(Code::kSNAPSHOT, "the snapshot was released");
+inline constexpr size_t kCacheSize = 16;
+
+class SessionImpl {
+ public:
+  explicit SessionImpl(std::shared_ptr<DatabaseFile> database)
+      : file(std::move(database)),
+        mapping(file->mapping()),
+        slot(mapping),
+        allocator(mapping, &slot),
+        transaction(mapping, &slot, &allocator),
+        builder(&transaction),
+        operations(&transaction, &builder),
+        pidcache(&slot, &allocator),
+        turn(mapping) {}
+
+  // What a snapshot handle stands for.
+  struct Pinned {
+    Base base;
+    uint32_t cell;
+  };
+  struct CacheEntry {
+    uint64_t id = 0;
+    uint64_t word = 0;
+    uint64_t version = 0;
+    ObjectEntry entry;
+  };
+
+  Status Check() const {
+    if (closed.load(std::memory_order_relaxed)) [[unlikely]] return kClosed;
+    if (file->InForkedChild()) [[unlikely]] return kForked;
+    return Status::Ok();
+  }
+
+  Status CheckWrite() const {
+    PONGO_TRY(Check());
+    return file->read_only() ? kReadOnly : Status::Ok();
+  }
+
+  // Runs a read in a view: body(const ReadView&).
+  template <class F>
+  Status Read(uint64_t view, F&& body) {
+    PONGO_TRY(Check());
+    if (view != 0) {
+      const auto found = snapshots.find(view);
+      if (found == snapshots.end()) return kNoSnapshot;
+      return body(ReadView(mapping, found->second.base.table));
+    }
+    if (transaction.is_explicit() && transaction.active()) {
+      PONGO_TRY(transaction.poison());
+      return body(ReadView(mapping, &transaction));
+    }
+    const uint64_t word = slot.Announce();
+    Base base;
+    Status status = ReadBase(mapping, word, &base);
+    if (status.ok()) status = body(ReadView(mapping, base.table));
+    slot.Clear();
+    return status;
+  }
+
+  // Runs a write as one transaction, again after each conflict; inside an explicit transaction just once. `restart` is called
+  // before a repeated attempt, so that what a lost one has reported is forgotten.
+  template <class F>
+  Status Write(bool sync, F&& body) {
+    return Write(sync, body, [] {});
+  }
+  template <class F, class R>
+  Status Write(bool sync, F&& body, R&& restart) {
+    PONGO_TRY(CheckWrite());
+    if (transaction.active()) {
+      if (sync) return Status(Code::kARG, "sync cannot be asked for inside a transaction");
+      PONGO_TRY(transaction.poison());
+      return body(operations);
+    }
+    Turn::Attempts attempts(&turn);
+    bool checkpointed = false;
+    for (;;) {
+      turn.Yield(&attempts);
+      PONGO_TRY(transaction.Start(false));
+      bool committed = false;
+      Status status = body(operations);
+      if (status.ok())
+        status = transaction.Commit(&committed);
+      else
+        transaction.Abort();
+      if ((status.code() == Code::kFULL || status.code() == Code::kNOSPACE) && !checkpointed) {
+        // Perhaps only the older durable root holds the space: make the present one durable and try once more.
+        checkpointed = true;
+        PONGO_TRY(file->SyncTo(mapping->header()->version.load(std::memory_order_seq_cst)));
+        restart();
+        continue;
+      }
+      PONGO_TRY(status);
+      if (committed) break;
+      turn.Lost(&attempts);
+      restart();
+    }
+    if (sync || durability == Durability::kSync) return file->SyncTo(transaction.committed_version());
+    return Status::Ok();
+  }
+
+  // For the calls that may come from any thread, while Close takes the file away.
+  std::shared_ptr<DatabaseFile> SharedFile() {
+    const std::lock_guard<std::mutex> lock(file_mutex);
+    return file;
+  }
+
+  std::mutex file_mutex;
+  std::shared_ptr<DatabaseFile> file;
+  Mapping* mapping;
+  ThreadSlot slot;
+  Allocator allocator;
+  Transaction transaction;
+  ValueBuilder builder;
+  Operations operations;
+  Pidcache pidcache;
+  Turn turn;
+  std::unique_ptr<Turn::Attempts> attempts;  // of the explicit transaction that is being run again and again
+  Durability durability = Durability::kCheckpoint;
+  std::atomic<bool> closed{false};
+  std::map<uint64_t, Pinned> snapshots;
+  uint64_t snapshot_next = 1;
+  uint8_t uuid[16];
+  CacheEntry cache[kCacheSize];
+};
+
+}  // namespace pongo
+
+#endif  // PONGO_DATABASE_IMPL_H_
