@@ -3,6 +3,7 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
+import { backup, type BackupOptions, type BackupReport } from './backup'
 import type { NativeOptions } from './binding'
 import { Collection, type CollectionOptions } from './collection'
 import { pongoError, show } from './errors'
@@ -229,6 +230,23 @@ export class Database<T extends object = Record<string, any>> {
   async gc(options?: { complete?: boolean }): Promise<GcReport> {
     const { complete } = checkOptions('gc', options, ['complete'])
     return (await this.#open().native.gc(booleanOption('gc', 'complete', complete, false))) as GcReport
+  }
+
+  /**
+   * Copies the newest version into a new file, consistently and compactly, while others write. The copy is a database of its
+   * own with the same containers under the same ids; it appears under its name whole and on disk, or not at all. Also the way
+   * to make a file smaller, and out of a file whose disk has failed. O(size), in the background.
+   *
+   * Errors: `EXISTS` when the file is there (see `overwrite`), `LOCKED` when the one to be replaced is open, `IO`, `NOSPACE`,
+   * `CORRUPT`; what `onProgress` throws; the reason of `signal`; `ARG` inside a transaction.
+   *
+   * @example
+   * await db.backup('state-monday.pongo', { onProgress: ({ bytesDone, bytesTotal }) => draw(bytesDone / bytesTotal) })
+   */
+  async backup(path: string | URL, options?: BackupOptions): Promise<BackupReport> {
+    const handle = this.#open()
+    handle.outside('backup()')
+    return await backup(handle, 0, path, options)
   }
 
   /** A report of the allocator for people. */

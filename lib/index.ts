@@ -1,5 +1,6 @@
 // What the package exports.
 
+export type { BackupOptions, BackupProgress, BackupReport } from './backup'
 export { Collection, type CollectionOptions, type RangeOptions } from './collection'
 export { Dict, List } from './containers'
 export { Database, open, type GcReport, type OpenOptions } from './database'

@@ -1,6 +1,7 @@
 // A read-only view of the whole database at one version.
 
 import { inspect } from 'node:util'
+import { backup, type BackupOptions, type BackupReport } from './backup'
 import { pongoError, show } from './errors'
 import type { SnapshotState } from './handle'
 import { refOf } from './live'
@@ -62,6 +63,18 @@ export class Snapshot<T extends object = Record<string, any>> {
       throw pongoError('ARG', 'Snapshot.get: the container is of another database')
     const kind = handle.native.kind(view, ref.id)
     return kind === 0 ? undefined : (handle.container(kind, ref.id, view) as C)
+  }
+
+  /**
+   * Copies this version into a new file: see `Database.backup`. The snapshot may be released meanwhile.
+   *
+   * @example
+   * const { bytes } = await snap.backup('before.pongo')
+   */
+  async backup(path: string | URL, options?: BackupOptions): Promise<BackupReport> {
+    const view = this.#view()
+    this.#state.handle.outside('backup()')
+    return await backup(this.#state.handle, view, path, options)
   }
 
   /** Ends the snapshot and frees what it pinned. Idempotent. */

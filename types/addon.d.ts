@@ -135,6 +135,17 @@ export interface NativeDb {
   /** The version of a view; 0 = the current one. */
   version(view: View): number
 
+  // -- backup: one version copied to a new file. `backup` starts it and returns a number for the other calls, and a promise
+  //    for the end of the copy, which is then a temporary file; `backupPublish` gives it its name; `backupEnd` forgets it, and
+  //    removes what was not published. All but `backup` work after close(). --
+  backup(view: View, path: string, overwrite: boolean): [token: number, copied: Promise<{ bytes: number; containers: number; version: number }>]
+  /** [bytes done, bytes in all (an estimate until the end), containers done, containers in all] */
+  backupProgress(token: number): [number, number, number, number]
+  /** Makes the promise of the copy reject soon. */
+  backupCancel(token: number): void
+  backupPublish(token: number): Promise<void>
+  backupEnd(token: number): void
+
   // -- whole database --
   sync(): Promise<void>
   syncNow(): void

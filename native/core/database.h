@@ -24,6 +24,7 @@
 
 namespace pongo {
 
+class Backup;
 class SessionImpl;
 
 // Visitors of writes that return what they remove may be called more than once, because the operation is run again after a
@@ -93,6 +94,10 @@ class Session {
   Status Snapshot(uint64_t* view);
   Status Release(uint64_t view);
   Status Version(uint64_t view, uint64_t* version);
+
+  // -- backup: see database_backup.h --
+  // Of a view as it is now. *pinned is a view of its own; give it to Release when Copy is done.
+  Status StartBackup(uint64_t view, const std::string& target, bool overwrite, uint64_t* pinned, std::unique_ptr<Backup>* backup);
 
   // -- whole database --
   Status Sync();                    // blocks until every commit made so far is durable; callable from any thread

@@ -13,10 +13,12 @@
 #include <node_api.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
 #include "database.h"
+#include "database_backup.h"
 #include "environment.h"
 
 namespace pongo::node {
@@ -53,6 +55,9 @@ class Handle : public std::enable_shared_from_this<Handle> {
   Status BeginWork(napi_ref* anchor);
   void EndWork(napi_ref anchor);
 
+  // Backups that were started and not ended, by the view that each has pinned.
+  std::map<uint64_t, std::shared_ptr<Backup>>& backups() { return backups_; }
+
  private:
   bool Bind(napi_value object, const napi_value hooks[kHookCount]);
   Status CloseSession();
@@ -64,6 +69,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   uint32_t works_ = 0;                // background works under way
   napi_ref anchor_ = nullptr;
   napi_ref hooks_[kHookCount] = {};
+  std::map<uint64_t, std::shared_ptr<Backup>> backups_;
 };
 
 }  // namespace pongo::node

@@ -21,8 +21,12 @@ std::span<const Method> ContainerMethods();
 std::span<const Method> ListMethods();
 std::span<const Method> DatabaseMethods();
 std::span<const Method> BackgroundMethods();
+std::span<const Method> BackupMethods();
 
 bool ParseDurability(std::string_view mode, Durability* durability);
+
+// The error for a promise to be rejected with; null only when the environment is ending.
+napi_value ErrorOf(const Handle& handle, const Status& status, std::string_view detail);
 
 // The arguments of one call and the handle that it is bound to. Missing arguments are undefined.
 template <size_t N>

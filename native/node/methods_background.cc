@@ -79,13 +79,6 @@ napi_value ResultOf(napi_env env, const Work& work) {
   return Undefined(env);
 }
 
-// The error for a promise to be rejected with; null only when the environment is ending.
-napi_value ErrorOf(const Handle& handle, const Status& status, std::string_view detail) {
-  napi_value error = MakeError(handle.env(), handle.hook(Hook::kError), status.code(), Message(status, detail));
-  if (error == nullptr) napi_get_and_clear_last_exception(handle.env(), &error);  // the hook threw: reject with that
-  return error;
-}
-
 void Complete(napi_env env, napi_status outcome, void* data) {
   const std::unique_ptr<Work> work(static_cast<Work*>(data));
   if (outcome != napi_ok) work->status = Status(Code::kCLOSED, "the JavaScript environment is ending");
@@ -152,6 +145,12 @@ napi_value Gc(napi_env env, napi_callback_info info) {
 constexpr Method kMethods[] = {{"sync", Sync}, {"verify", Verify}, {"gc", Gc}};
 
 }  // namespace
+
+napi_value ErrorOf(const Handle& handle, const Status& status, std::string_view detail) {
+  napi_value error = MakeError(handle.env(), handle.hook(Hook::kError), status.code(), Message(status, detail));
+  if (error == nullptr) napi_get_and_clear_last_exception(handle.env(), &error);  // the hook threw: reject with that
+  return error;
+}
 
 std::span<const Method> BackgroundMethods() { return kMethods; }
 

@@ -109,6 +109,10 @@ Status DatabaseFile::OpenFiles(const std::string& path, const OpenOptions& optio
   if (gate.code() == Code::kLOCKED)
     return Status(Code::kLOCKED, "another process has been opening or closing the database for 30 seconds");
   PONGO_TRY(gate);
+  // A backup may have taken the name meanwhile: the control file beside it is no longer this file's.
+  port::FileId named;
+  if (!port::GetFileIdAt(path, &named).ok() || !(named == id_))
+    return Status(Code::kLOCKED, "the file was replaced while it was being opened: open it again");
   Status joined = port::TryLockByte(presence_, kPresenceByte, port::LockKind::kExclusive);
   const bool alone = joined.ok();
   if (joined.code() == Code::kLOCKED) joined = port::TryLockByte(presence_, kPresenceByte, port::LockKind::kShared);

@@ -68,6 +68,13 @@ Status ReadAt(const File& file, uint64_t offset, void* data, size_t size);
 Status SyncData(const File& file);
 // Makes a new directory entry of `path` durable.
 Status SyncDirectoryOf(const std::string& path);
+// Gives a file another name on the same file system, in one step. EXISTS when something has that name and `replace` is false.
+Status RenameFile(const std::string& from, const std::string& to, bool replace);
+Status RemoveFile(const std::string& path);
+// The file that a path leads to now. IO when there is none.
+Status GetFileIdAt(const std::string& path, FileId* id);
+// Permission bits.
+Status GetMode(const File& file, uint32_t* mode);
 // True on file systems that do not share memory mappings between hosts.
 bool IsNetworkFileSystem(const File& file);
 

@@ -2,11 +2,13 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -237,6 +239,40 @@ Status SyncDirectoryOf(const std::string& path) {
   const File file(fd);
   if (RetryInterrupted([&] { return ::fsync(fd); }) == 0 || errno == EINVAL) return Status::Ok();
   return FromErrno("the directory cannot be synchronised with the device");
+}
+
+Status RenameFile(const std::string& from, const std::string& to, bool replace) {
+  if (replace) {
+    if (::rename(from.c_str(), to.c_str()) == 0) return Status::Ok();
+    return FromErrno("the file cannot be given its name");
+  }
+  if (::syscall(SYS_renameat2, AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return Status::Ok();
+  if (errno == EINVAL || errno == ENOSYS) {
+    // The file system cannot refuse by itself: a second name, which never replaces, and the first one goes.
+    if (::link(from.c_str(), to.c_str()) == 0) return RemoveFile(from);
+  }
+  if (errno == EEXIST) return Status(Code::kEXISTS, "a file of that name exists", EEXIST);
+  return FromErrno("the file cannot be given its name");
+}
+
+Status RemoveFile(const std::string& path) {
+  if (::unlink(path.c_str()) == 0) return Status::Ok();
+  return FromErrno("the file cannot be removed");
+}
+
+Status GetFileIdAt(const std::string& path, FileId* id) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return FromErrno("the file cannot be examined");
+  id->device = info.st_dev;
+  id->inode = info.st_ino;
+  return Status::Ok();
+}
+
+Status GetMode(const File& file, uint32_t* mode) {
+  struct stat info;
+  if (fstat(file.fd(), &info) != 0) return FromErrno("the file cannot be examined");
+  *mode = info.st_mode & 07777;
+  return Status::Ok();
 }
 
 bool IsNetworkFileSystem(const File& file) {
