@@ -39,7 +39,18 @@ inline constexpr uint32_t kCellsPerPage = 512;
 inline constexpr uint32_t kRetiredMax = 64;      // retired blocks that stay private to a thread
 inline constexpr uint32_t kMagazineSize = 64;    // free blocks of one class that a thread keeps
 
-enum class ControlState : uint32_t { kUninitialised = 0, kReady = 1, kClosed = 2 };
+// kPrivate: no file at all, but memory of a process that may not write the database; it describes no blocks.
+enum class ControlState : uint32_t { kUninitialised = 0, kReady = 1, kClosed = 2, kPrivate = 3 };
+
+// Durable versions older than the newest one, which processes without write permission have open: every block that one of
+// the versions low..high contains stays.
+struct HeldRoots {
+  Atomic64 low;             // 0 = free; stored last
+  Atomic64 high;
+  Atomic64 first_sequence;  // of their superblocks: whose bytes the readers have locked
+  Atomic64 last_sequence;
+};
+inline constexpr uint32_t kHeldRootsMax = 16;
 
 // The root word: bits 0-33 granule of the root record, 34-63 low 30 bits of its version.
 constexpr uint64_t MakeRootWord(Ref root, uint64_t version) { return RefGranule(root) | (version << 34); }
@@ -78,6 +89,7 @@ struct ControlHeader {
   alignas(128) Atomic64 turn;              // advisory FIFO for committers that keep losing: see store/turn.h
   Atomic64 turn_next;
   Atomic64 turn_since;
+  alignas(128) HeldRoots held[kHeldRootsMax];  // changed under the checkpoint lock: see store/reader_roots.h
   alignas(128) uint64_t chunk_size;        // meta, as stored in the next superblock; changed under the checkpoint lock
   uint32_t id_key_size;
   uint8_t id_key[256];
@@ -234,7 +246,7 @@ constexpr uint64_t ControlLayoutHash() {
                               offsetof(ControlHeader, turn), offsetof(SlotArea, retired), offsetof(SlotArea, magazines),
                               offsetof(ControlHeader, gc_epoch), offsetof(SlotArea, cell_pages),
                               offsetof(RegionSegment, slabs), offsetof(RegionSegment, retired), size_t{kClassCount},
-                              size_t{4} /* raised when the meaning of a field changes */})
+                              size_t{5} /* raised when the meaning of a field changes */})
     hash = (hash ^ part) * 0x100000001b3u;
   return hash;
 }

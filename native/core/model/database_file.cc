@@ -13,6 +13,7 @@
 #include "model/value_view.h"
 #include "store/allocator.h"
 #include "store/checkpoint.h"
+#include "store/reader_roots.h"
 #include "util/check.h"
 
 namespace pongo {
@@ -90,7 +91,10 @@ Status DatabaseFile::OpenFiles(const std::string& path, const OpenOptions& optio
   const port::OpenMode mode = options.create && !options.read_only ? port::OpenMode::kCreate : port::OpenMode::kReadWrite;
   port::File data;
   bool created = false;
-  PONGO_TRY(port::OpenFile(path, mode, options.mode, &data, &created));
+  Status opened = port::OpenFile(path, mode, options.mode, &data, &created);
+  const bool unwritable = options.read_only && opened.code() == Code::kREADONLY;
+  if (unwritable) opened = port::OpenFile(path, port::OpenMode::kReadOnly, options.mode, &data, &created);
+  PONGO_TRY(opened);
   PONGO_TRY(port::GetFileId(data, &id_));
   {
     // One mapping per file and process, whatever path leads to it.
@@ -102,6 +106,10 @@ Status DatabaseFile::OpenFiles(const std::string& path, const OpenOptions& optio
   }
   if (port::IsNetworkFileSystem(data))
     return Status(Code::kARG, "the file lies on a network file system, whose memory mappings are not shared between hosts");
+  if (unwritable) {
+    PONGO_TRY(JoinAsReader(std::move(data)));
+    return Start();
+  }
   PONGO_TRY(port::Reopen(data, true, &gate_));
   PONGO_TRY(port::Reopen(data, true, &presence_));
   PONGO_TRY(port::Reopen(data, true, &checkpoint_));
@@ -120,16 +128,44 @@ Status DatabaseFile::OpenFiles(const std::string& path, const OpenOptions& optio
   if (joined.ok()) joined = port::GetSize(data, &file_size);
   if (joined.ok()) joined = Join(alone, file_size, std::move(data), detail);
   // From exclusive to shared in one step: nobody can come in between and believe to be alone.
-  if (joined.ok() && alone) joined = port::TryLockByte(presence_, kPresenceByte, port::LockKind::kShared);
-  if (joined.ok()) {
-    sync_slot_ = std::make_unique<ThreadSlot>(&mapping_);
-    joined = sync_slot_->Claim();
-  }
-  if (!joined.ok()) presence_.Close();
+  if (joined.ok() && alone && reader_ == nullptr) joined = port::TryLockByte(presence_, kPresenceByte, port::LockKind::kShared);
+  if (joined.ok()) joined = Start();
+  if (!joined.ok() || reader_ != nullptr) presence_.Close();  // a reader of checkpoints is none of those who share memory
   PONGO_TRY(port::UnlockByte(gate_, kGateByte));
-  PONGO_TRY(joined);
+  return joined;
+}
+
+// The files are joined: from here on this process has the database open.
+Status DatabaseFile::Start() {
+  sync_slot_ = std::make_unique<ThreadSlot>(&mapping_);
+  PONGO_TRY(sync_slot_->Claim());
   open_ = true;
   StartBackground();
+  return Status::Ok();
+}
+
+// Without the control file. `data` is empty when the mapping has the data file already.
+Status DatabaseFile::JoinAsReader(port::File data) {
+  auto reader = std::make_unique<DurableReader>(&mapping_);
+  Superblock superblock;
+  PONGO_TRY(reader->Lock(data.valid() ? data : mapping_.data_file(), &superblock));
+  PONGO_TRY(CheckStored(superblock));
+  max_size_ = superblock.max_size;
+  if (data.valid()) {
+    PONGO_TRY(mapping_.Reserve(max_size_));
+    PONGO_TRY(mapping_.Attach(std::move(data), port::File(), 0, false));
+  }
+  PONGO_TRY(reader->Start(superblock));
+  reader_ = std::move(reader);
+  return Status::Ok();
+}
+
+// Options that contradict what the file stores.
+Status DatabaseFile::CheckStored(const Superblock& superblock) const {
+  if (options_.chunk_size != 0 && options_.chunk_size != superblock.chunk_size)
+    return Status(Code::kARG, "chunksize differs from what the file stores");
+  if (options_.max_size != 0 && options_.max_size != superblock.max_size)
+    return Status(Code::kARG, "maxSize differs from what the file stores");
   return Status::Ok();
 }
 
@@ -181,18 +217,19 @@ Status DatabaseFile::Join(bool alone, uint64_t file_size, port::File data, std::
   if (!blank) {
     if (file_size < superblock.length)
       return Status(Code::kCORRUPT, "the file is shorter than its superblock says: it was truncated");
-    if (options_.chunk_size != 0 && options_.chunk_size != superblock.chunk_size)
-      return Status(Code::kARG, "chunksize differs from what the file stores");
-    if (options_.max_size != 0 && options_.max_size != superblock.max_size)
-      return Status(Code::kARG, "maxSize differs from what the file stores");
+    PONGO_TRY(CheckStored(superblock));
   }
   max_size_ = blank ? (options_.max_size != 0 ? options_.max_size : kFileSizeMax) : superblock.max_size;
   PONGO_TRY(mapping_.Reserve(max_size_));
 
   port::File control;
   bool control_created;
-  const Status opened =
-      port::OpenFile(path_ + "-lock", port::OpenMode::kCreate, options_.mode & ~0111u, &control, &control_created);
+  const port::OpenMode control_mode = options_.read_only ? port::OpenMode::kReadWrite : port::OpenMode::kCreate;
+  const Status opened = port::OpenFile(path_ + "-lock", control_mode, options_.mode & ~0111u, &control, &control_created);
+  if (!opened.ok() && options_.read_only) {  // missing, or not ours to write
+    PONGO_TRY(mapping_.Attach(std::move(data), port::File(), 0, false));
+    return JoinAsReader(port::File());
+  }
   if (!opened.ok()) {
     *detail = "the control file '" + path_ + "-lock' cannot be used";
     return opened;
@@ -212,6 +249,7 @@ Status DatabaseFile::Join(bool alone, uint64_t file_size, port::File data, std::
   uint64_t control_size;
   PONGO_TRY(port::GetSize(control, &control_size));
   const bool candidate = !blank && control_size >= kSegmentsOffset;
+  if (!candidate && options_.read_only) control.Close();
   PONGO_TRY(mapping_.Attach(std::move(data), port::File(), 0, !options_.read_only));
   if (candidate) {
     PONGO_TRY(mapping_.AttachControl(std::move(control)));
@@ -228,11 +266,13 @@ Status DatabaseFile::Join(bool alone, uint64_t file_size, port::File data, std::
         return Status::Ok();
       }
     }
-  } else {
+  } else if (!options_.read_only) {
     PONGO_TRY(port::Truncate(control, kSegmentsOffset));
     PONGO_TRY(mapping_.AttachControl(std::move(control)));
   }
-  if (options_.read_only) return Status(Code::kREADONLY, "the database must be recovered by a process that may write, before it is opened read-only");
+  if (options_.read_only) return JoinAsReader(port::File());  // to recover is for those who write
+  if (!blank && OlderRootIsRead(checkpoint_, superblock.sequence))
+    return Status(Code::kLOCKED, "a process without write permission still reads an older checkpoint, whose space recovery would give away; end it first");
   return blank ? CreateDatabase(mapping_.data_file()) : Rebuild(superblock);
 }
 
@@ -378,6 +418,10 @@ Status DatabaseFile::Rebuild(const Superblock& superblock) {
 }
 
 Status DatabaseFile::SyncTo(uint64_t version) {
+  if (reader_ != nullptr) {
+    const std::lock_guard<std::mutex> lock(sync_mutex_);
+    return reader_->Follow();
+  }
   if (mapping_.header()->durable_pin.load(std::memory_order_seq_cst) >= version) return Status::Ok();
   const std::lock_guard<std::mutex> lock(sync_mutex_);
   bool wrote;
@@ -419,7 +463,9 @@ void DatabaseFile::Background() {
     lock.unlock();
     {
       const std::lock_guard<std::mutex> sync_lock(sync_mutex_);
-      if (!InForkedChild()) {
+      if (!InForkedChild() && reader_ != nullptr) {
+        static_cast<void>(reader_->Follow().ok());  // a failure shows itself to whoever asks for sync()
+      } else if (!InForkedChild()) {
         ReapDeadSlots(sync_slot_.get());
         const uint64_t version = mapping_.header()->version.load(std::memory_order_acquire);
         if (want_checkpoints_.load(std::memory_order_relaxed) &&
@@ -439,7 +485,7 @@ void DatabaseFile::CollectInBackground() {
   std::unique_lock<std::mutex> lock(background_mutex_);
   while (!background_wake_.wait_for(lock, kCollectInterval, [this] { return background_stop_.load(); })) {
     lock.unlock();
-    if (!InForkedChild()) {
+    if (!InForkedChild() && reader_ == nullptr) {
       EndDeadCollection(&mapping_);
       if (!options_.read_only) CollectWhenWorthwhile();
     }
@@ -481,6 +527,10 @@ DatabaseFile::~DatabaseFile() {
 }
 
 void DatabaseFile::CloseFiles() {
+  if (reader_ != nullptr) {
+    sync_slot_->Release();
+    return;
+  }
   if (!LockSoon(gate_, kGateByte, port::LockKind::kExclusive).ok()) return;  // the kernel tidies up
   const bool alone = port::TryLockByte(presence_, kPresenceByte, port::LockKind::kExclusive).ok();
   if (alone) {

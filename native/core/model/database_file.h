@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "format/superblock.h"
+#include "model/durable_reader.h"
 #include "model/open_options.h"
 #include "store/mapping.h"
 #include "store/thread_slot.h"
@@ -36,11 +37,13 @@ class DatabaseFile {
   Mapping* mapping() { return &mapping_; }
   const std::string& path() const { return path_; }
   bool read_only() const { return options_.read_only; }
+  // The process may not write the file, or nobody has recovered it yet: it sees checkpoints.
+  bool sees_checkpoints_only() const { return reader_ != nullptr; }
   uint64_t max_size() const { return max_size_; }
 
   // From now on the background thread makes commits durable. A process that only reads does so too: the writer may be gone.
   void WantCheckpoints() { want_checkpoints_.store(true, std::memory_order_relaxed); }
-  // Blocks until `version` is durable. Any thread.
+  // Blocks until `version` is durable. Any thread. Without write permission: shows the newest checkpoint.
   Status SyncTo(uint64_t version);
   // A child made by fork() has this object, but nothing behind it.
   bool InForkedChild() const;
@@ -53,6 +56,9 @@ class DatabaseFile {
   Status OpenFiles(const std::string& path, const OpenOptions& options, std::shared_ptr<DatabaseFile>* existing,
                    std::string* detail);
   Status Join(bool alone, uint64_t file_size, port::File data, std::string* detail);
+  Status JoinAsReader(port::File data);
+  Status CheckStored(const Superblock& superblock) const;
+  Status Start();
   Status CreateDatabase(const port::File& data);
   Status Rebuild(const Superblock& superblock);
   Status InitialiseControl(const uint8_t uuid[16], uint64_t length);
@@ -76,6 +82,7 @@ class DatabaseFile {
   port::File gate_;
   port::File checkpoint_;     // for the checkpoint lock of this process
   Mapping mapping_;
+  std::unique_ptr<DurableReader> reader_;  // without write permission; used under sync_mutex_
   std::mutex sync_mutex_;     // one checkpoint at a time in this process; guards sync_slot_
   std::unique_ptr<ThreadSlot> sync_slot_;
   std::thread background_;    // checkpoints, dead slots

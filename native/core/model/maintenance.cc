@@ -103,6 +103,11 @@ Status PinAndMark(Mapping* mapping, ThreadSlot* slot, Marked* marked, FunctionRe
       &marked->counts);
 }
 
+// The control file of a reader of checkpoints says nothing about blocks.
+bool DescribesBlocks(const Mapping* mapping) {
+  return mapping->header()->state.load(std::memory_order_relaxed) != static_cast<uint32_t>(ControlState::kPrivate);
+}
+
 // Blocks that a dead thread had taken from the shared maps, but not yet entered in its magazine.
 void AdoptStrayBlocks(Mapping* mapping, ThreadSlot* self) {
   const uint32_t count = mapping->header()->slot_count.load(std::memory_order_acquire);
@@ -135,7 +140,9 @@ Status VerifyDatabase(Mapping* mapping, Counts* counts, std::string* problem) {
   Marked marked(mapping);
   SlabMap slabs(mapping);
   *counts = Counts();
+  const bool described = DescribesBlocks(mapping);
   const Status walked = PinAndMark(mapping, &slot, &marked, [&](Ref ref) -> Status {
+    if (!described) return CheckPlace(mapping, ref);
     if (!slabs.IsBlock(ref)) return Status(Code::kCORRUPT, "a ref does not name the start of a block of its class");
     const uint64_t state = mapping->block_state(ref)->load(std::memory_order_acquire);
     if (BlockUseOf(state) == BlockUse::kLive) return Status::Ok();
@@ -144,7 +151,7 @@ Status VerifyDatabase(Mapping* mapping, Counts* counts, std::string* problem) {
     return Status(Code::kCORRUPT, "a reachable block is free or retired");
   });
   if (walked.ok()) {
-    Census(mapping, counts);
+    if (described) Census(mapping, counts);
     EachBlock(mapping, [&](Ref ref, Atomic64* word, uint64_t) {
       const uint64_t state = word->load(std::memory_order_acquire);
       if (BlockUseOf(state) == BlockUse::kLive && LiveBirth(state) <= marked.sweep_limit && !marked.bits.Has(RefGranule(ref)))
@@ -208,19 +215,21 @@ void DatabaseStats(Mapping* mapping, std::vector<std::pair<std::string, double>>
   for (uint32_t slot = 0; slot < header->slot_count.load(std::memory_order_acquire); slot++)
     threads += mapping->slot_line(slot)->used.load(std::memory_order_relaxed);
   const auto add = [&](const char* name, uint64_t value) { stats->emplace_back(name, static_cast<double>(value)); };
-  Counts counts;
-  Census(mapping, &counts);
   add("version", horizon.now());
   add("durableVersion", header->durable_pin.load(std::memory_order_acquire));
   add("fileBytes", header->length.load(std::memory_order_acquire));
+  add("pins", horizon.pins().size());
+  add("oldestPin", horizon.pins().empty() ? 0 : horizon.pins().front());
+  add("threads", threads);
+  if (!DescribesBlocks(mapping)) return;
+  add("heldCheckpoints", horizon.held().size());
+  Counts counts;
+  Census(mapping, &counts);
   add("liveBlocks", counts.live);
   add("liveBytes", counts.live_bytes);
   add("retiredBlocks", counts.retired);
   add("retiredBytes", counts.retired_bytes);
   add("freeBytes", counts.free_bytes);
-  add("pins", horizon.pins().size());
-  add("oldestPin", horizon.pins().empty() ? 0 : horizon.pins().front());
-  add("threads", threads);
 }
 
 std::string DescribeDatabase(Mapping* mapping, const std::string& path) {
@@ -232,6 +241,7 @@ std::string DescribeDatabase(Mapping* mapping, const std::string& path) {
     std::snprintf(line, sizeof line, "  %-16s %.0f\n", name.c_str(), value);
     text += line;
   }
+  if (!DescribesBlocks(mapping)) return text;
   struct Row {
     uint64_t slabs = 0, live = 0, retired = 0, cached = 0, free = 0;
   };

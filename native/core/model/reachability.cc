@@ -36,4 +36,18 @@ Status WalkVersion(Mapping* mapping, const Base& base, FunctionRef<Status(Ref bl
   });
 }
 
+Status CheckPlace(Mapping* mapping, Ref ref) {
+  uint64_t size;
+  if (RefGranule(ref) < kGranulesPerSlab || mapping->Block(ref, &size) == nullptr)
+    return Status(Code::kCORRUPT, "a block lies outside the file");
+  const uint32_t size_class = RefClass(ref);
+  const auto header = Load<SlabHeader>(mapping->data() + RefGranule(ref) / kGranulesPerSlab * kSlabSize);
+  if (header.magic != kSlabMagic || header.size_class != size_class)
+    return Status(Code::kCORRUPT, "a slab header does not fit the blocks in it");
+  const uint64_t first = RefGranule(ref) % kGranulesPerSlab;
+  const uint64_t granules = size_class >= kClassCount ? 0 : kClassSizes[size_class] / kGranule;
+  const bool fits = granules == 0 ? first == 1 : first >= 1 && (first - 1) % granules == 0 && (first - 1) / granules < BlocksPerSlab(size_class);
+  return fits ? Status::Ok() : Status(Code::kCORRUPT, "a ref does not name the start of a block");
+}
+
 }  // namespace pongo

@@ -21,6 +21,9 @@ struct ReachCounts {
 // Calls `block` once for each block of the version, parents before children. Checks on the way that entry counts match. O(size of the database). CORRUPT.
 Status WalkVersion(Mapping* mapping, const Base& base, FunctionRef<Status(Ref block)> block, ReachCounts* counts);
 
+// Whether a block of its class begins here, by the header of its slab alone. CORRUPT.
+Status CheckPlace(Mapping* mapping, Ref ref);
+
 }  // namespace pongo
 
 #endif  // PONGO_MODEL_REACHABILITY_H_

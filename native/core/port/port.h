@@ -56,6 +56,8 @@ enum class OpenMode { kReadOnly, kReadWrite, kCreate };  // kCreate: read-write,
 Status OpenFile(const std::string& path, OpenMode mode, uint32_t permissions, File* file, bool* created);
 // Opens the file behind `file` once more: another open file description, with locks of its own.
 Status Reopen(const File& file, bool writable, File* again);
+// A file without a name, in the memory of this process: `size` bytes of zeros that cost nothing until they are written.
+Status AnonymousFile(uint64_t size, File* file);
 Status GetFileId(const File& file, FileId* id);
 Status GetSize(const File& file, uint64_t* size);
 // Makes [offset, offset + size) part of the file with space reserved on the device; existing bytes keep their content.
@@ -90,6 +92,9 @@ Status TryLockByte(const File& file, uint64_t byte, LockKind kind);
 // As above, waiting.
 Status LockByte(const File& file, uint64_t byte, LockKind kind);
 Status UnlockByte(const File& file, uint64_t byte);
+// The same for `count` bytes from `first`.
+Status TryLockBytes(const File& file, uint64_t first, uint64_t count, LockKind kind);
+Status UnlockBytes(const File& file, uint64_t first, uint64_t count);
 
 // Identifies this run of the kernel: 16 bytes.
 Status BootId(uint8_t id[16]);

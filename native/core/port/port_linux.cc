@@ -46,13 +46,13 @@ auto RetryInterrupted(F&& call) {
   return result;
 }
 
-Status ByteLock(const File& file, uint64_t byte, short type, bool wait) {
+Status ByteLock(const File& file, uint64_t byte, short type, bool wait, uint64_t count = 1) {
   struct flock lock;
   memset(&lock, 0, sizeof lock);
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
   lock.l_start = static_cast<off_t>(byte);
-  lock.l_len = 1;
+  lock.l_len = static_cast<off_t>(count);
   if (RetryInterrupted([&] { return fcntl(file.fd(), wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock); }) == 0)
     return Status::Ok();
   if (errno == EAGAIN || errno == EACCES) return Status(Code::kLOCKED, "another process holds the file");
@@ -168,6 +168,17 @@ Status Reopen(const File& file, bool writable, File* again) {
   lock.unlock();
   *again = std::move(opened);
   return Status::Ok();
+}
+
+Status AnonymousFile(uint64_t size, File* file) {
+  static_cast<void>(ForkGeneration());
+  std::unique_lock<std::mutex> lock(track_mutex);
+  const int fd = ::memfd_create("pongodb", MFD_CLOEXEC);
+  if (fd < 0) return FromErrno("no memory for a file");
+  File made(fd);
+  lock.unlock();
+  *file = std::move(made);
+  return Truncate(*file, size);
 }
 
 Status GetFileId(const File& file, FileId* id) {
@@ -318,6 +329,10 @@ Status LockByte(const File& file, uint64_t byte, LockKind kind) {
   return ByteLock(file, byte, kind == LockKind::kShared ? F_RDLCK : F_WRLCK, true);
 }
 Status UnlockByte(const File& file, uint64_t byte) { return ByteLock(file, byte, F_UNLCK, false); }
+Status TryLockBytes(const File& file, uint64_t first, uint64_t count, LockKind kind) {
+  return ByteLock(file, first, kind == LockKind::kShared ? F_RDLCK : F_WRLCK, false, count);
+}
+Status UnlockBytes(const File& file, uint64_t first, uint64_t count) { return ByteLock(file, first, F_UNLCK, false, count); }
 
 Status BootId(uint8_t id[16]) {
   const int fd = RetryInterrupted([] { return ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC); });

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "store/reader_roots.h"
 #include "util/bits.h"
 
 namespace pongo {
@@ -18,18 +19,22 @@ Status ReadRootRecord(Mapping* mapping, uint64_t root_word, RootRecord* record) 
   return Status::Ok();
 }
 
+// The older root is held first if somebody without write permission reads it: its superblock is the older one by now, so that
+// nobody can begin to.
 // The pin before the sequence: a death in between leaves sequence + 1 == that of the superblock and the version in progress,
 // which DatabaseFile::ControlFollows recognises. The other order would look like an exchanged file, and roll back.
-void NameDurable(ControlHeader* header, const Superblock& superblock) {
+void NameDurable(ControlHeader* header, const port::File& lock_file, const Superblock& superblock) {
+  HoldDurableRoot(header, lock_file);
   header->durable_pin.store(superblock.version, kOrder);
   header->durable_sequence.store(superblock.sequence, kOrder);
 }
 
 // The work under the checkpoint lock.
-Status CheckpointLocked(ThreadSlot* slot, uint64_t version, bool clean, bool* wrote) {
+Status CheckpointLocked(ThreadSlot* slot, const port::File& lock_file, uint64_t version, bool clean, bool* wrote) {
   Mapping* mapping = slot->mapping();
   ControlHeader* header = mapping->header();
   const port::File& file = mapping->data_file();
+  ReleaseHeldRoots(header, lock_file);
   if (header->sync_failed.load(kOrder) != 0)
     return Status(Code::kIO, "an earlier fdatasync failed: nothing written since can be trusted to be durable; back up the data");
   if (!clean && header->durable_pin.load(kOrder) >= version) return Status::Ok();
@@ -44,7 +49,7 @@ Status CheckpointLocked(ThreadSlot* slot, uint64_t version, bool clean, bool* wr
     Superblock newest;
     PONGO_TRY(ReadSuperblock(file, &newest));
     if (newest.version == left_over) {
-      NameDurable(header, newest);
+      NameDurable(header, lock_file, newest);
     }
     header->checkpoint_pin.store(0, kOrder);
     header->pin_epoch.fetch_add(1, std::memory_order_release);
@@ -85,7 +90,7 @@ Status CheckpointLocked(ThreadSlot* slot, uint64_t version, bool clean, bool* wr
     header->sync_failed.store(1, kOrder);
     return status;
   }
-  NameDurable(header, next);
+  NameDurable(header, lock_file, next);
   header->checkpoint_pin.store(0, kOrder);
   header->pin_epoch.fetch_add(1, std::memory_order_release);
   *wrote = true;
@@ -113,7 +118,7 @@ Status ReadSuperblock(const port::File& file, Superblock* newest) {
 Status Checkpoint(ThreadSlot* slot, const port::File& lock_file, uint64_t version, bool clean, bool* wrote) {
   *wrote = false;
   PONGO_TRY(port::LockByte(lock_file, kCheckpointByte, port::LockKind::kExclusive));
-  const Status status = CheckpointLocked(slot, version, clean, wrote);
+  const Status status = CheckpointLocked(slot, lock_file, version, clean, wrote);
   PONGO_TRY(port::UnlockByte(lock_file, kCheckpointByte));
   return status;
 }

@@ -34,6 +34,12 @@ void Horizon::Scan(const Mapping& mapping) {
     const uint64_t version = cell->load(kOrder);
     if (version != 0) pins_.push_back(version);
   }
+  // After the durable root, which leaves its version to them; downwards, because a merge leaves its range to the lower one.
+  held_.clear();
+  for (uint32_t i = kHeldRootsMax; i-- > 0;) {
+    const uint64_t low = header->held[i].low.load(kOrder);
+    if (low != 0) held_.emplace_back(low, header->held[i].high.load(kOrder));
+  }
   std::sort(pins_.begin(), pins_.end());
   pins_.erase(std::unique(pins_.begin(), pins_.end()), pins_.end());
 }

@@ -2,12 +2,13 @@
 //
 // A retired block is reusable iff  retire <= safe  and no pinned version p has  birth <= p < retire.
 // `safe` is min(V read before the scan, all announced versions). The order of the scan is part of the rule: slots first,
-// then pins of snapshots and transactions, then the checkpoint in progress, then the durable root. A pin is always set
-// before the slot (or pin) that led to its version is cleared, so a version in use is seen in at least one of the two.
+// then pins of snapshots and transactions, then the checkpoint in progress, then the durable root, then older durable roots
+// that are still read. A pin is always set before the slot (or pin) that led to its version is cleared, so a version in use is seen in at least one of the two.
 #ifndef PONGO_STORE_HORIZON_H_
 #define PONGO_STORE_HORIZON_H_
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "store/mapping.h"
@@ -24,6 +25,8 @@ class Horizon {
   // The oldest version that a slot or a transaction may still commit from: what a sweep of orphans may touch.
   uint64_t writers() const { return writers_; }
   const std::vector<uint64_t>& pins() const { return pins_; }
+  // Ranges of older durable versions that readers without write permission have open.
+  const std::vector<std::pair<uint64_t, uint64_t>>& held() const { return held_; }
 
   // The rule, for a block in state RETIRED.
   bool Reusable(uint64_t retired_state) const {
@@ -32,6 +35,8 @@ class Horizon {
     const uint64_t birth = RetiredBirth(retired_state, retire);
     for (const uint64_t pin : pins_)
       if (birth <= pin && pin < retire) return false;
+    for (const auto& [low, high] : held_)
+      if (birth <= high && low < retire) return false;
     return true;
   }
 
@@ -40,6 +45,7 @@ class Horizon {
   uint64_t safe_ = 0;
   uint64_t writers_ = 0;
   std::vector<uint64_t> pins_;
+  std::vector<std::pair<uint64_t, uint64_t>> held_;  // all versions from first to second
 };
 
 }  // namespace pongo
