@@ -18,7 +18,10 @@ import type { Dict, Key } from './types'
 export interface OpenOptions {
   /** Create the file when there is none. Default true. */
   create?: boolean
-  /** Refuse writes through this handle. Default false. */
+  /**
+   * Refuse writes through this handle. Default false. A process that may read the file but not write it can open it like
+   * this: it sees checkpoints, the newest one at most `checkpointInterval` after it was made, or at once after `sync()`.
+   */
   readOnly?: boolean
   /** Permissions of a new file. Default 0o600. */
   mode?: number

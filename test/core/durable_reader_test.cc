@@ -27,12 +27,21 @@ using test::Pipe;
 using test::Quiet;
 using test::SetInt;
 using test::StartChild;
+using test::TextKey;
 using test::TestFile;
 using test::VerifyClean;
 using test::Worker;
 
 constexpr uid_t kNobody = 65534;
 constexpr int kKeys = 40;
+
+// Another user, who may read the files and not write them. Needs root, as which continuous integration runs; for anybody else
+// the file is made read-only instead, which does the same to a process that opens it from now on.
+std::string unwritable;
+bool BecomeNobody() {
+  if (geteuid() == 0) return setgid(kNobody) == 0 && setuid(kNobody) == 0;
+  return chmod(unwritable.c_str(), 0444) == 0;
+}
 
 OpenOptions ReadOnly() {
   OpenOptions options = Quiet();
@@ -66,6 +75,7 @@ struct Shared {
     chmod(path.substr(0, path.rfind('/')).c_str(), 0755);
     options = Quiet();
     options.mode = 0644;
+    unwritable = path;
   }
   Folder folder;
   std::string path;
@@ -217,7 +227,7 @@ TEST(AReaderWithoutPermissionSeesTheLastCheckpoint) {
   Pipe to_reader;
   Pipe from_reader;
   const pid_t child = StartChild([&]() -> int {
-    if (setgid(kNobody) != 0 || setuid(kNobody) != 0) return 1;
+    if (!BecomeNobody()) return 1;
     auto reader = OpenSession(shared.path, ReadOnly());
     char byte = 0;
     if (reader == nullptr) return 2;
@@ -285,7 +295,7 @@ TEST(ReadersSeeCheckpointsWhileWritersChurn) {
   for (int c = 0; c < 2; c++)
     children.push_back(StartChild([&]() -> int {
       done.CloseWriter();
-      if (setgid(kNobody) != 0 || setuid(kNobody) != 0) return 1;
+      if (!BecomeNobody()) return 1;
       OpenOptions options = ReadOnly();
       options.checkpoint_interval_ms = 1;  // follows in the background
       auto reader = OpenSession(shared.path, options);
@@ -324,6 +334,43 @@ TEST(ReadersSeeCheckpointsWhileWritersChurn) {
   VerifyClean(writer.get());
 }
 
+// A read under way keeps its checkpoint, although the process follows to newer ones meanwhile.
+TEST(AReadUnderWayKeepsItsCheckpoint) {
+  Shared shared;
+  shared.options.max_size = 1 << 20;
+  auto writer = OpenSession(shared.path, shared.options);
+  REQUIRE(writer != nullptr);
+  const auto write = [&](char letter) { return test::SetText(writer.get(), "text", std::string(200, letter)).ok() && writer->Sync().ok(); };
+  CHECK(write('a'));
+  Pipe to_parent;
+  Pipe to_child;
+  const pid_t child = StartChild([&]() -> int {
+    if (!BecomeNobody()) return 1;
+    auto reader = OpenSession(shared.path, ReadOnly());
+    if (reader == nullptr) return 2;
+    int result = 3;
+    const auto step = [&] {  // the parent writes
+      char byte = 0;
+      to_parent.Send(byte);
+      return to_child.Receive(&byte);
+    };
+    const Status got = reader->Get(0, kRootId, TextKey("text").key(), [&](const ValueView& value) {
+      if (!step() || !reader->Sync().ok() || !step()) return;
+      result = std::string(reinterpret_cast<const char*>(value.data), value.size) == std::string(200, 'a') ? 0 : 4;
+    });
+    return got.ok() ? result : 5;
+  });
+  to_parent.CloseWriter();
+  char byte = 0;
+  REQUIRE(to_parent.Receive(&byte));
+  CHECK(write('b'));
+  to_child.Send(byte);
+  REQUIRE(to_parent.Receive(&byte));
+  for (int i = 0; i < 300; i++) CHECK(write('c'));  // reuses whatever is not protected
+  to_child.Send(byte);
+  CHECK_EQ(AwaitChild(child), 0);
+}
+
 // No control file, or none that can be believed, and nobody who may recover the file.
 TEST(AFileWithoutWritersOpensForReaders) {
   Shared shared;
@@ -334,7 +381,7 @@ TEST(AFileWithoutWritersOpensForReaders) {
   }
   const auto read = [&](bool drop) {
     return test::RunInChild([&]() -> int {
-      if (drop && (setgid(kNobody) != 0 || setuid(kNobody) != 0)) return 1;
+      if (drop && !BecomeNobody()) return 1;
       auto reader = OpenSession(shared.path, ReadOnly());
       if (reader == nullptr) return 2;
       if (Generation(reader.get(), 0) != 7) return 3;
@@ -378,7 +425,7 @@ TEST(RecoveryWaitsForReadersOfOlderCheckpoints) {
   Pipe ready;
   const pid_t child = StartChild([&]() -> int {
     go.CloseWriter();
-    if (setgid(kNobody) != 0 || setuid(kNobody) != 0) return 1;
+    if (!BecomeNobody()) return 1;
     auto reader = OpenSession(shared.path, ReadOnly());
     if (reader == nullptr) return 2;
     char byte = 0;

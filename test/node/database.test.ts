@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 import * as esm from 'pongodb'
@@ -52,6 +53,30 @@ describe('open', () => {
     expect(db.root.a.x[0]).toBe(1)
     expectCode('READONLY', () => (db.root.b = 1))
     expectCode('READONLY', () => db.root.a.x.push(2))
+  })
+
+  test('read-only without write permission: the last checkpoint', () => {
+    const path = freshPath()
+    const writer = openAt(path, { mode: 0o644, checkpointInterval: 3_600_000 })
+    writer.root.a = { x: [1] }
+    writer.syncNow()
+    writer.root.a.x = 'not durable'
+    const program = `
+      import { open } from ${JSON.stringify(new URL('../../dist/index.mjs', import.meta.url).href)}
+      if (process.getuid() === 0) { process.setgid(65534); process.setuid(65534) }
+      const db = open(process.argv[1], { readOnly: true })
+      const out = [db.root.a.$native(), [...db.root.a.x], db.version]
+      for (const write of [() => (db.root.b = 1), () => db.root.a.x.push(2)])
+        try { write() } catch (error) { out.push(error.code) }
+      console.log(JSON.stringify(out)); db.close()`
+    chmodSync(dirname(path), 0o755)
+    if (process.getuid?.() !== 0) chmodSync(path, 0o444)
+    const text = execFileSync(process.execPath, ['--input-type=module', '-e', program, path], { encoding: 'utf8' })
+    const [plain, list, version, ...codes] = JSON.parse(text)
+    expect(plain).toEqual({ x: [1] })
+    expect(list).toEqual([1])
+    expect(version).toBe(writer.version - 1)
+    expect(codes).toEqual(['PONGO_ERR_READONLY', 'PONGO_ERR_READONLY'])
   })
 
   test('close is idempotent; what was read through the handle throws CLOSED', () => {
