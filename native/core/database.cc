@@ -18,6 +18,7 @@ Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const Op
   auto impl = std::make_unique<SessionImpl>(std::move(file.value()));
   PONGO_TRY(impl->slot.Claim());
   impl->durability = options.durability;
+  PONGO_TRY(port::RandomBytes(&impl->lock_client, sizeof impl->lock_client));
   if (options.durability != Durability::kNone) impl->file->WantCheckpoints();
   std::memcpy(impl->uuid, impl->mapping->header()->uuid, sizeof impl->uuid);
   return std::unique_ptr<Session>(new Session(std::move(impl)));
@@ -34,7 +35,8 @@ Status Session::Close() {
   impl_->transaction.Abort();
   impl_->attempts.reset();
   impl_->snapshots.clear();
-  impl_->slot.Release();  // gives back pins, caches and retired blocks
+  for (const auto& lock : impl_->locks) impl_->file->lock_waiter()->Forget(lock.first);
+  impl_->slot.Release();  // gives back locks, pins, caches and retired blocks
   std::shared_ptr<DatabaseFile> last;
   {
     const std::lock_guard<std::mutex> lock(impl_->file_mutex);

@@ -13,11 +13,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "format/control.h"
 #include "model/counts.h"
+#include "model/lock_waiter.h"
 #include "model/open_options.h"
 #include "model/value_view.h"
 #include "util/status.h"
@@ -98,6 +100,22 @@ class Session {
   // -- backup: see database_backup.h --
   // Of a view as it is now. *pinned is a view of its own; give it to Release when Copy is done.
   Status StartBackup(uint64_t view, const std::string& target, bool overwrite, uint64_t* pinned, std::unique_ptr<Backup>* backup);
+  // -- coordination across processes (store/lock_table.h); not on a readOnly handle, not inside a transaction --
+  // What is acquired belongs to this session: closing it, and the death of its process, give it back. Not re-entrant.
+  // Blocks the thread until the lock is granted; TIMEOUT. *id = 0: not available, and wish.if_available.
+  Status Acquire(const LockWish& wish, uint64_t timeout_ns, uint64_t* id);
+  // Never blocks. Not *granted: `listener` is told later. until_lost: it is told too when the lock is stolen.
+  Status AcquireLater(const LockWish& wish, uint64_t timeout_ns, LockListener* listener, bool until_lost, uint64_t* id,
+                      bool* granted);
+  // Keeps the number of permits of a semaphore as it is, until the id is released.
+  Status AttachSemaphore(const LockWish& wish, uint64_t* id);
+  // Ends a hold or a request, whatever has become of it: the listener is not told any more. Idempotent.
+  Status ReleaseLock(uint64_t id);
+  void ReleaseLocks();
+  Status SetEvent(std::string_view name, bool set);
+  Status EventIsSet(std::string_view name, bool* set);
+  Status QueryLocks(std::vector<LockReport>* reports);
+  uint64_t lock_client() const;     // what wish.client should be: names this session
 
   // -- whole database --
   Status Sync();                    // blocks until every commit made so far is durable; callable from any thread

@@ -23,6 +23,7 @@ inline constexpr Status kClosed(Code::kCLOSED, "the database handle is closed");
 inline constexpr Status kForked(Code::kFORK, "this handle was opened before fork(); open the file again in the child");
 inline constexpr Status kReadOnly(Code::kREADONLY, "the handle was opened with readOnly");
 inline constexpr Status kNoSnapshot(Code::kSNAPSHOT, "the snapshot was released");
+inline constexpr Status kLockTimeout(Code::kTIMEOUT, "the lock was not granted within the time allowed");
 inline constexpr size_t kCacheSize = 16;
 
 class SessionImpl {
@@ -144,6 +145,8 @@ class SessionImpl {
   std::atomic<bool> closed{false};
   std::map<uint64_t, Pinned> snapshots;
   uint64_t snapshot_next = 1;
+  std::map<uint64_t, LockTicket> locks;  // held, waited for, attached
+  uint64_t lock_client = 0;
   uint8_t uuid[16];
   CacheEntry cache[kCacheSize];
 };

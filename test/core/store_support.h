@@ -28,6 +28,7 @@ class TestFile {
     options_.checkpoint_interval_ms = 3'600'000;
     Open();
   }
+  const std::string& path() const { return path_; }
   Mapping* mapping() const { return file_->mapping(); }
   ControlHeader* header() const { return mapping()->header(); }
   uint64_t version() const { return header()->version.load(); }

@@ -244,8 +244,8 @@ TEST(AdoptionTakesOnlyWhatIsStillThere) {
   dead.slot->area()->retired_count = 777;
   const Ref cached = other.slot->area()->magazines[0].items[0];
   dead.Die();
-  AdoptSlot(file.mapping(), index);
-  AdoptSlot(file.mapping(), index);
+  CHECK(AdoptSlot(file.mapping(), index));
+  CHECK(AdoptSlot(file.mapping(), index));
   CHECK(IsClear(file.mapping(), index));
   CHECK_EQ(UseOf(file.mapping(), mine), BlockUse::kFree);
   CHECK_EQ(UseOf(file.mapping(), theirs), BlockUse::kLive);

@@ -6,7 +6,8 @@
 //   64 KiB    slot lines: kSlotMax x 128 B, what the reclaimer scans
 //   1 MiB     region summaries: for each size class, retired blocks and free slabs, one bit per region of 16 MiB
 //   2 MiB     slot areas: kSlotMax x 32 KiB, magazines, retired list and pins of one thread
-//   130 MiB   region segments: for each 16 MiB of the data file the states of its blocks and slabs
+//   130 MiB   the lock table: see format/locks.h
+//   150.1 MiB region segments: for each 16 MiB of the data file the states of its blocks and slabs
 // The file is sparse; each part is allocated before it is used.
 //
 // Block state, one 64-bit word per block, those of a slab side by side in the order of its blocks (space for 1024):
@@ -22,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "format/locks.h"
 #include "format/ref.h"
 
 namespace pongo {
@@ -141,6 +143,9 @@ struct SlotArea {
   uint32_t reserved2;
   Ref cell_pages[kCellPages];
   Magazine magazines[kClassCount];
+  // Locks: the futex word that this thread sleeps on, and an upper bound of its entries in the lock table.
+  alignas(64) Atomic32 lock_wake;
+  Atomic32 lock_requests;
 };
 inline constexpr uint64_t kSlotAreaSize = 32u << 10;
 static_assert(sizeof(SlotArea) <= kSlotAreaSize);
@@ -189,7 +194,8 @@ static_assert(sizeof(RegionSegment) == (2u << 20) + 4096);
 inline constexpr uint64_t kSlotLinesOffset = 64u << 10;
 inline constexpr uint64_t kSummariesOffset = 1u << 20;
 inline constexpr uint64_t kSlotAreasOffset = 2u << 20;
-inline constexpr uint64_t kSegmentsOffset = kSlotAreasOffset + kSlotMax * kSlotAreaSize;
+inline constexpr uint64_t kLocksOffset = kSlotAreasOffset + kSlotMax * kSlotAreaSize;
+inline constexpr uint64_t kSegmentsOffset = kLocksOffset + kLocksSize;
 static_assert(kSlotLinesOffset + kSlotMax * sizeof(SlotLine) <= kSummariesOffset);
 static_assert(kSummariesOffset + sizeof(Summaries) <= kSlotAreasOffset);
 inline constexpr uint64_t kControlSizeMax = kSegmentsOffset + kRegionMax * sizeof(RegionSegment);
@@ -246,6 +252,7 @@ constexpr uint64_t ControlLayoutHash() {
                               offsetof(ControlHeader, turn), offsetof(SlotArea, retired), offsetof(SlotArea, magazines),
                               offsetof(ControlHeader, gc_epoch), offsetof(SlotArea, cell_pages),
                               offsetof(RegionSegment, slabs), offsetof(RegionSegment, retired), size_t{kClassCount},
+                              offsetof(SlotArea, lock_wake), sizeof(LockTableHeader), sizeof(LockRecord), sizeof(LockRequest),
                               size_t{5} /* raised when the meaning of a field changes */})
     hash = (hash ^ part) * 0x100000001b3u;
   return hash;

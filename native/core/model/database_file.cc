@@ -13,6 +13,7 @@
 #include "model/value_view.h"
 #include "store/allocator.h"
 #include "store/checkpoint.h"
+#include "store/lock_table.h"
 #include "store/reader_roots.h"
 #include "util/check.h"
 
@@ -259,6 +260,7 @@ Status DatabaseFile::Join(bool alone, uint64_t file_size, port::File data, std::
       if (length <= file_size) {
         PONGO_TRY(mapping_.MapTo(length));
         mapping_.header()->state.store(static_cast<uint32_t>(ControlState::kReady), std::memory_order_release);
+        PONGO_TRY(LockTable::Reset(&mapping_));  // whoever held a lock is gone
         ThreadSlot reaper(&mapping_);
         PONGO_TRY(reaper.Claim());
         ReapDeadSlots(&reaper);
@@ -284,6 +286,7 @@ Status DatabaseFile::InitialiseControl(const uint8_t uuid[16], uint64_t length) 
   PONGO_TRY(mapping_.AllocateControl(0, kSlotAreasOffset));
   PONGO_TRY(mapping_.AllocateControl(kSegmentsOffset, regions * sizeof(RegionSegment)));
   PONGO_TRY(mapping_.MapTo(length));
+  PONGO_TRY(LockTable::Reset(&mapping_));
   ControlHeader* header = mapping_.header();
   header->magic = kControlMagic;
   header->layout_hash = ControlLayoutHash();
@@ -451,6 +454,7 @@ Status DatabaseFile::ChangeSettings(FunctionRef<void(ControlHeader* header)> cha
 }
 
 void DatabaseFile::StartBackground() {
+  lock_waiter_ = std::make_unique<LockWaiter>(&mapping_);
   background_ = std::thread([this] { Background(); });
   collector_ = std::thread([this] { CollectInBackground(); });
 }
@@ -519,6 +523,7 @@ DatabaseFile::~DatabaseFile() {
   background_wake_.notify_all();
   background_.join();
   collector_.join();
+  lock_waiter_.reset();
   CloseFiles();
   Registry& registry = OpenDatabases();
   const std::lock_guard<std::recursive_mutex> lock(registry.mutex);

@@ -18,6 +18,7 @@
 
 #include "format/superblock.h"
 #include "model/durable_reader.h"
+#include "model/lock_waiter.h"
 #include "model/open_options.h"
 #include "store/mapping.h"
 #include "store/thread_slot.h"
@@ -35,6 +36,7 @@ class DatabaseFile {
   DatabaseFile& operator=(const DatabaseFile&) = delete;
 
   Mapping* mapping() { return &mapping_; }
+  LockWaiter* lock_waiter() { return lock_waiter_.get(); }
   const std::string& path() const { return path_; }
   bool read_only() const { return options_.read_only; }
   // The process may not write the file, or nobody has recovered it yet: it sees checkpoints.
@@ -85,6 +87,7 @@ class DatabaseFile {
   std::unique_ptr<DurableReader> reader_;  // without write permission; used under sync_mutex_
   std::mutex sync_mutex_;     // one checkpoint at a time in this process; guards sync_slot_
   std::unique_ptr<ThreadSlot> sync_slot_;
+  std::unique_ptr<LockWaiter> lock_waiter_;
   std::thread background_;    // checkpoints, dead slots
   std::thread collector_;
   std::mutex background_mutex_;

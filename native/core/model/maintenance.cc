@@ -118,7 +118,8 @@ void AdoptStrayBlocks(Mapping* mapping, ThreadSlot* self) {
     // While we hold the byte nobody can claim the slot and cache blocks under its number.
     dead[slot] = port::TryLockByte(self->lock_file(), kSlotByte + slot, port::LockKind::kExclusive).ok();
     any = any || dead[slot];
-    if (dead[slot] && mapping->slot_line(slot)->used.load(std::memory_order_acquire) != 0) AdoptSlot(mapping, slot);
+    if (dead[slot] && mapping->slot_line(slot)->used.load(std::memory_order_acquire) != 0)
+      static_cast<void>(AdoptSlot(mapping, slot));
   }
   if (!any) return;
   SlabMap slabs(mapping);

@@ -8,6 +8,7 @@
 #ifndef PONGO_PORT_PORT_H_
 #define PONGO_PORT_PORT_H_
 
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -105,6 +106,14 @@ int64_t WallClockMicroseconds();
 Status RandomBytes(void* bytes, size_t size);
 int ProcessId();
 void SleepNanoseconds(uint64_t nanoseconds);
+
+inline constexpr uint64_t kForever = ~uint64_t{0};
+// Sleeps while *word == expected, at most so many nanoseconds; false when that time has passed. May return early. The word may
+// lie in memory that processes share: whoever wakes need not be of this one.
+bool FutexWait(const std::atomic<uint32_t>* word, uint32_t expected, uint64_t nanoseconds);
+// Wakes up to `count` of those who sleep on the word.
+void FutexWake(const std::atomic<uint32_t>* word, uint32_t count);
+
 // Tells the processor that this is a spin loop.
 inline void Relax() {
 #if defined(__x86_64__)

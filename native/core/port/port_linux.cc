@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/magic.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <utility>
@@ -379,6 +381,17 @@ int ProcessId() { return ::getpid(); }
 void SleepNanoseconds(uint64_t nanoseconds) {
   timespec time{static_cast<time_t>(nanoseconds / 1000000000u), static_cast<long>(nanoseconds % 1000000000u)};
   ::nanosleep(&time, nullptr);
+}
+
+// Not the PRIVATE kind: the kernel finds sleepers of other processes by the file's page.
+bool FutexWait(const std::atomic<uint32_t>* word, uint32_t expected, uint64_t nanoseconds) {
+  timespec limit{static_cast<time_t>(nanoseconds / 1000000000u), static_cast<long>(nanoseconds % 1000000000u)};
+  const timespec* timeout = nanoseconds == kForever ? nullptr : &limit;
+  return ::syscall(SYS_futex, word, FUTEX_WAIT, expected, timeout, nullptr, 0) == 0 || errno != ETIMEDOUT;
+}
+
+void FutexWake(const std::atomic<uint32_t>* word, uint32_t count) {
+  ::syscall(SYS_futex, word, FUTEX_WAKE, std::min<uint32_t>(count, INT32_MAX), nullptr, nullptr, 0);
 }
 
 }  // namespace pongo::port

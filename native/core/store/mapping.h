@@ -54,6 +54,14 @@ class Mapping {
   SlotArea* slot_area(uint32_t slot) const {
     return reinterpret_cast<SlotArea*>(control_base_ + kSlotAreasOffset + slot * kSlotAreaSize);
   }
+  LockTableHeader* locks() const { return reinterpret_cast<LockTableHeader*>(control_base_ + kLocksOffset); }
+  // Numbered from 1.
+  LockRecord* lock_record(uint32_t number) const {
+    return reinterpret_cast<LockRecord*>(control_base_ + kLocksOffset + kLockRecordsOffset) + (number - 1);
+  }
+  LockRequest* lock_request(uint32_t number) const {
+    return reinterpret_cast<LockRequest*>(control_base_ + kLocksOffset + kLockRequestsOffset) + (number - 1);
+  }
   Summaries* summaries() const { return reinterpret_cast<Summaries*>(control_base_ + kSummariesOffset); }
   RegionSegment* segment(uint64_t region) const {
     return reinterpret_cast<RegionSegment*>(control_base_ + kSegmentsOffset) + region;

@@ -2,9 +2,16 @@
 
 #include <cstring>
 
+#include "store/lock_table.h"
 #include "store/slab_map.h"
 
 namespace pongo {
+namespace {
+
+constexpr uint64_t kReleaseLocksNs = 1'000'000'000;  // of our own: somebody may be stopped inside the lock table
+constexpr uint64_t kAdoptLocksNs = 10'000'000;       // of the dead: a committer may be the adopter
+
+}  // namespace
 
 Status ThreadSlot::Claim() {
   PONGO_TRY(port::Reopen(mapping_->control_file(), true, &lock_file_));
@@ -15,7 +22,10 @@ Status ThreadSlot::Claim() {
     PONGO_TRY(locked);
     PONGO_TRY(mapping_->AllocateControl(kSlotAreasOffset + slot * kSlotAreaSize, kSlotAreaSize));
     SlotLine* line = mapping_->slot_line(slot);
-    if (line->used.load(std::memory_order_acquire) != 0) AdoptSlot(mapping_, slot);
+    if (line->used.load(std::memory_order_acquire) != 0 && !AdoptSlot(mapping_, slot)) {
+      PONGO_TRY(port::UnlockByte(lock_file_, kSlotByte + slot));
+      continue;
+    }
     line->process.store(static_cast<uint64_t>(port::ProcessId()), std::memory_order_relaxed);
     // The count rises before the slot can announce anything, so no scan misses it. seq_cst as the scan's load is.
     uint32_t count = header->slot_count.load(std::memory_order_seq_cst);
@@ -32,7 +42,8 @@ Status ThreadSlot::Claim() {
 
 void ThreadSlot::Release() {
   if (line_ == nullptr) return;
-  AdoptSlot(mapping_, index_);
+  // If the lock table cannot be had, whoever comes first adopts the slot.
+  if (LockTable(*this).ReleaseAll(kReleaseLocksNs)) static_cast<void>(AdoptSlot(mapping_, index_));
   const Status unlocked = port::UnlockByte(lock_file_, kSlotByte + index_);
   static_cast<void>(unlocked);  // closing the file releases it in any case
   lock_file_.Close();
@@ -73,7 +84,8 @@ void ThreadSlot::Unpin(uint32_t index) {
   mapping_->header()->pin_epoch.fetch_add(1, std::memory_order_release);
 }
 
-void AdoptSlot(Mapping* mapping, uint32_t slot) {
+bool AdoptSlot(Mapping* mapping, uint32_t slot) {
+  if (!LockTable(mapping, slot).ReleaseAll(kAdoptLocksNs)) return false;
   SlotLine* line = mapping->slot_line(slot);
   SlotArea* area = mapping->slot_area(slot);
   SlabMap slabs(mapping);
@@ -120,23 +132,25 @@ void AdoptSlot(Mapping* mapping, uint32_t slot) {
   line->announced.store(0, std::memory_order_release);
   line->used.store(0, std::memory_order_release);  // last: until here another adopter would start again
   mapping->header()->pin_epoch.fetch_add(1, std::memory_order_release);
+  return true;
+}
+
+bool ReapIfDead(Mapping* mapping, const port::File& lock_file, uint32_t slot) {
+  if (mapping->slot_line(slot)->used.load(std::memory_order_acquire) == 0) return false;
+  if (!port::TryLockByte(lock_file, kSlotByte + slot, port::LockKind::kExclusive).ok()) return false;
+  // The byte is ours: the owner is dead, or has just released the slot and another may be waiting to claim it.
+  const bool adopted = mapping->slot_line(slot)->used.load(std::memory_order_acquire) != 0 && AdoptSlot(mapping, slot);
+  const Status unlocked = port::UnlockByte(lock_file, kSlotByte + slot);
+  static_cast<void>(unlocked);
+  return adopted;
 }
 
 uint32_t ReapDeadSlots(ThreadSlot* self) {
   Mapping* mapping = self->mapping();
   const uint32_t count = mapping->header()->slot_count.load(std::memory_order_acquire);
   uint32_t reaped = 0;
-  for (uint32_t slot = 0; slot < count; slot++) {
-    if (slot == self->index() || mapping->slot_line(slot)->used.load(std::memory_order_acquire) == 0) continue;
-    if (!port::TryLockByte(self->lock_file(), kSlotByte + slot, port::LockKind::kExclusive).ok()) continue;
-    // The byte is ours: the owner is dead, or has just released the slot and another may be waiting to claim it.
-    if (mapping->slot_line(slot)->used.load(std::memory_order_acquire) != 0) {
-      AdoptSlot(mapping, slot);
-      reaped++;
-    }
-    const Status unlocked = port::UnlockByte(self->lock_file(), kSlotByte + slot);
-    static_cast<void>(unlocked);
-  }
+  for (uint32_t slot = 0; slot < count; slot++)
+    if (slot != self->index() && ReapIfDead(mapping, self->lock_file(), slot)) reaped++;
   return reaped;
 }
 

@@ -74,8 +74,11 @@ class ThreadSlot {
 // Adopts what threads that died have left: their caches become free, their retired blocks reclaimable, their announcements
 // and pins vanish. Returns the number of slots adopted. `self` supplies the open file for the locks.
 uint32_t ReapDeadSlots(ThreadSlot* self);
-// The same for one slot whose byte the caller has locked.
-void AdoptSlot(Mapping* mapping, uint32_t slot);
+// The same for one slot, by another open file than its owner's. Whether it was adopted.
+bool ReapIfDead(Mapping* mapping, const port::File& lock_file, uint32_t slot);
+// The same for one slot whose byte the caller has locked. False: its locks cannot be given back at present, because a process
+// has been stopped, or has died, in the lock table; the slot is as it was.
+bool AdoptSlot(Mapping* mapping, uint32_t slot);
 
 }  // namespace pongo
 
