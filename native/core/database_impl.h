@@ -25,6 +25,7 @@ inline constexpr Status kReadOnly(Code::kREADONLY, "the handle was opened with r
 inline constexpr Status kNoSnapshot(Code::kSNAPSHOT, "the snapshot was released");
 inline constexpr Status kLockTimeout(Code::kTIMEOUT, "the lock was not granted within the time allowed");
 inline constexpr size_t kCacheSize = 16;
+inline constexpr int kSpaceWaitsMax = 3;  // of one operation, for garbage that is about to become free
 
 class SessionImpl {
  public:
@@ -99,15 +100,24 @@ class SessionImpl {
     }
     Turn::Attempts attempts(&turn);
     bool checkpointed = false;
+    int waits = 0;
     for (;;) {
       turn.Yield(&attempts);
       PONGO_TRY(transaction.Start(false));
       bool committed = false;
+      allocator.set_patient(waits < kSpaceWaitsMax);
       Status status = body(operations);
       if (status.ok())
         status = transaction.Commit(&committed);
       else
         transaction.Abort();
+      allocator.set_patient(false);
+      if (IsSpaceSoon(status)) {
+        waits++;  // in the end the file grows
+        allocator.AwaitSpace();
+        restart();
+        continue;
+      }
       if ((status.code() == Code::kFULL || status.code() == Code::kNOSPACE) && !checkpointed) {
         // Perhaps only the older durable root holds the space: make the present one durable and try once more.
         checkpointed = true;

@@ -10,6 +10,7 @@
 #include "format/node.h"
 #include "model/container_gc.h"
 #include "model/reachability.h"
+#include "model/shrink.h"
 #include "model/value_view.h"
 #include "store/allocator.h"
 #include "store/checkpoint.h"
@@ -551,6 +552,8 @@ void DatabaseFile::CloseFiles() {
                         newest.container_id_next == header->container_id_next.load(std::memory_order_acquire);
     bool wrote = false;
     const bool safe = stored || Checkpoint(sync_slot_.get(), checkpoint_, version, true, &wrote).ok();
+    // A failure costs space only: what counts is on disk already.
+    if (wrote && !options_.read_only) static_cast<void>(ReturnFreeChunks(&mapping_, sync_slot_.get(), checkpoint_, version).ok());
     sync_slot_->Release();
     if (safe) header->state.store(static_cast<uint32_t>(ControlState::kClosed), std::memory_order_release);
   } else {

@@ -2,11 +2,17 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "util/bits.h"
 #include "util/check.h"
 
 namespace pongo {
+namespace {
+
+constexpr uint64_t kSpaceWaitNs = 50'000'000;
+
+}  // namespace
 
 // As many blocks as fit in 16 KiB, at most half a magazine.
 uint32_t Allocator::BatchFor(uint32_t size_class) {
@@ -29,7 +35,12 @@ Status Allocator::AllocatePrivate(uint64_t size, Ref* ref) {
   const uint32_t size_class = ClassForSize(size);
   PONGO_CHECK(size_class < kClassCount);
   Magazine& magazine = slot_->area()->magazines[size_class];
-  if (magazine.count == 0) PONGO_TRY(Refill(size_class));
+  if (magazine.count == 0) {
+    const bool patient = std::exchange(patient_, false);  // its callers cannot begin again
+    const Status refilled = Refill(size_class);
+    patient_ = patient;
+    PONGO_TRY(refilled);
+  }
   *ref = magazine.items[--magazine.count];
   return Status::Ok();
 }
@@ -98,8 +109,33 @@ Status Allocator::Refill(uint32_t size_class) {
       Tidy(1);
       continue;
     }
+    if (WorthWaiting()) return kSpaceSoon;
     PONGO_TRY(mapping_->Grow(seen, kSlabSize, mapping_->header()->chunk_size));
   }
+}
+
+// Where everything is being overwritten, up to two more copies of it are garbage that is still protected: during a checkpoint
+// two durable versions are pinned, and an operation that was interrupted holds all that is replaced meanwhile. The file should
+// not grow for the sake of a moment when a good part of it is about to come back.
+bool Allocator::WorthWaiting() {
+  return patient_ && soon_bytes_ >= mapping_->header()->length.load(std::memory_order_relaxed) / 4;
+}
+
+void Allocator::AwaitSpace() {
+  ControlHeader* header = mapping_->header();
+  const uint64_t checkpoint = header->checkpoint_pin.load(std::memory_order_acquire);
+  const uint64_t version = header->version.load(std::memory_order_acquire);
+  const uint64_t deadline = port::Nanoseconds() + kSpaceWaitNs;
+  const auto pending = [&] {
+    if (checkpoint != 0 && header->checkpoint_pin.load(std::memory_order_acquire) == checkpoint) return true;
+    for (uint32_t slot = 0; slot < header->slot_count.load(std::memory_order_acquire); slot++) {
+      const uint64_t announced = mapping_->slot_line(slot)->announced.load(std::memory_order_acquire);
+      if (announced != 0 && announced < version) return true;
+    }
+    return false;
+  };
+  while (pending() && port::Nanoseconds() < deadline) port::SleepNanoseconds(200'000);
+  Drain(~uint64_t{0});
 }
 
 // Before the file grows: what died with its thread, what is retired and no longer protected, slabs that are empty.
@@ -122,6 +158,7 @@ Result<uint64_t> Allocator::ClaimOrGrow(uint64_t slab_count) {
       Tidy(slab_count);
       continue;
     }
+    if (WorthWaiting()) return kSpaceSoon;
     PONGO_TRY(mapping_->Grow(seen, slab_count * kSlabSize, mapping_->header()->chunk_size));
   }
 }
@@ -222,8 +259,10 @@ void Allocator::Reclaim() {
 }
 
 uint64_t Allocator::Drain(uint64_t slab_limit) {
+  uint64_t soon_bytes = 0;
   if (!slabs_.AnyRetired()) {
     drain_cursor_ = 0;
+    soon_bytes_ = 0;
     return 0;
   }
   horizon_.Scan(*mapping_);
@@ -247,6 +286,7 @@ uint64_t Allocator::Drain(uint64_t slab_limit) {
       uint64_t state = word->load(std::memory_order_acquire);
       if (BlockUseOf(state) == BlockUse::kRetired) {
         remains = !horizon_.Reusable(state);
+        if (remains && !horizon_.PinnedForLong(state)) soon_bytes += SlabDetail(use) * kSlabSize;
         if (!remains && word->compare_exchange_strong(state, CachedState(slot_->index()), std::memory_order_acq_rel)) {
           slabs_.FreeSpan(slab);
           freed++;
@@ -265,6 +305,7 @@ uint64_t Allocator::Drain(uint64_t slab_limit) {
         }
         if (!horizon_.Reusable(state)) {
           remains = true;
+          if (!horizon_.PinnedForLong(state)) soon_bytes += kClassSizes[size_class];
         } else if (word->compare_exchange_strong(state, 0, std::memory_order_acq_rel)) {
           freed_here++;
         }
@@ -274,6 +315,7 @@ uint64_t Allocator::Drain(uint64_t slab_limit) {
     if (remains) slabs_.NoteRetiredSlab(slab);
     freed += freed_here;
   }
+  soon_bytes_ = soon_bytes;
   return freed;
 }
 

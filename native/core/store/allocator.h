@@ -8,6 +8,7 @@
 #ifndef PONGO_STORE_ALLOCATOR_H_
 #define PONGO_STORE_ALLOCATOR_H_
 
+#include <cerrno>
 #include <cstdint>
 
 #include "store/horizon.h"
@@ -17,6 +18,10 @@
 #include "util/status.h"
 
 namespace pongo {
+
+// Not a failure: the caller can wait (Allocator::AwaitSpace) and begin again.
+inline constexpr Status kSpaceSoon(Code::kFULL, "space is about to become free", EAGAIN);
+inline bool IsSpaceSoon(const Status& status) { return status.code() == Code::kFULL && status.os_error() == EAGAIN; }
 
 class Allocator {
  public:
@@ -38,6 +43,11 @@ class Allocator {
   uint64_t Drain(uint64_t slab_limit);
   // Moves private retired blocks and cached blocks to the shared maps. O(cached).
   void Flush();
+  // A patient allocator answers with kSpaceSoon instead of growing the file for garbage that is free in a moment.
+  void set_patient(bool patient) { patient_ = patient; }
+  // To be called outside an announcement after kSpaceSoon: waits until a checkpoint under way has ended and operations that
+  // are slow have, but not for long. A patient caller should not be so twice in a row.
+  void AwaitSpace();
   bool WantsReclaim() const { return slot_->area()->retired_count >= kRetiredMax - 16; }
 
   SlabMap& slabs() { return slabs_; }
@@ -47,6 +57,7 @@ class Allocator {
   bool TakeFromSlab(uint64_t slab, uint32_t size_class);
   Status AllocateSpan(uint64_t size, uint64_t birth, Ref* ref);
   void Tidy(uint64_t slab_count);
+  bool WorthWaiting();
   Result<uint64_t> ClaimOrGrow(uint64_t slab_count);
   void Reuse(Ref ref);
   void SpillRetired(uint32_t keep);
@@ -60,6 +71,8 @@ class Allocator {
   uint64_t drain_cursor_ = 0;
   uint64_t drained_epoch_ = ~uint64_t{0};
   uint32_t rounds_ = 0;
+  uint64_t soon_bytes_ = 0;       // that the last Drain found retired and protected, but by no snapshot
+  bool patient_ = false;
 };
 
 }  // namespace pongo

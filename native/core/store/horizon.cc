@@ -33,6 +33,7 @@ void Horizon::Scan(const Mapping& mapping) {
   for (Atomic64* cell : {&header->gc_pin, &header->checkpoint_pin, &header->durable_pin}) {
     const uint64_t version = cell->load(kOrder);
     if (version != 0) pins_.push_back(version);
+    if (cell == &header->gc_pin) long_pins_ = pins_;
   }
   // After the durable root, which leaves its version to them; downwards, because a merge leaves its range to the lower one.
   held_.clear();

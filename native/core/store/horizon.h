@@ -40,12 +40,25 @@ class Horizon {
     return true;
   }
 
+  // Whether a retired block that is not reusable waits for a snapshot, a transaction or a collection, and not only for the end
+  // of an operation or a checkpoint.
+  bool PinnedForLong(uint64_t retired_state) const {
+    const uint64_t retire = RetireVersion(retired_state, now_);
+    const uint64_t birth = RetiredBirth(retired_state, retire);
+    for (const uint64_t pin : long_pins_)
+      if (birth <= pin && pin < retire) return true;
+    for (const auto& [low, high] : held_)
+      if (birth <= high && low < retire) return true;
+    return false;
+  }
+
  private:
   uint64_t now_ = 0;
   uint64_t safe_ = 0;
   uint64_t writers_ = 0;
   std::vector<uint64_t> pins_;
   std::vector<std::pair<uint64_t, uint64_t>> held_;  // all versions from first to second
+  std::vector<uint64_t> long_pins_;  // of these, all but those of checkpoints
 };
 
 }  // namespace pongo
