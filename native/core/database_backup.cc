@@ -63,6 +63,9 @@ Status Backup::Copy() {
   for (const auto& [name, value] : stats)
     if (name == "liveBytes") progress_.bytes_total.store(static_cast<uint64_t>(value), std::memory_order_relaxed);
   const ControlHeader* header = mapping->header();
+  // A reader without write permission knows no states of blocks.
+  if (progress_.bytes_total.load(std::memory_order_relaxed) == 0)
+    progress_.bytes_total.store(header->length.load(std::memory_order_acquire), std::memory_order_relaxed);
   BackupSettings settings;
   settings.max_size = mapping->max_size();
   settings.chunk_size = header->chunk_size;
