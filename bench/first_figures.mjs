@@ -14,7 +14,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { open } from 'pongodb'
 import { peer } from './compare/peers.mjs'
-import { compare } from './rounds.mjs'
+import { keysOf, valuesOf } from './harness/data.mjs'
+import { compare } from './harness/rounds.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -27,11 +28,8 @@ const keyCount = Number(options.keys)
 const rounds = Number(options.rounds)
 const lmdb = peer('lmdb')
 
-// The same keys in the same order for both, made before, and made in the order of their use: otherwise walking over the
-// strings misses the caches of the processor, and a good part of what is measured would be that.
-const random = mulberry32(1)
-const keys = shuffled(Array.from({ length: keyCount }, (_, i) => i)).map((i) => `user:${i}`)
-const values = Array.from({ length: 1000 }, (_, i) => `${String(i).padStart(8, '0')}${'abcdefgh'.repeat(4)}`)
+const keys = keysOf(keyCount)
+const values = valuesOf(40)
 
 const folder = mkdtempSync(join(options.folder, 'pongodb-bench-'))
 try {
@@ -84,24 +82,6 @@ function writer(set) {
   return (count) => {
     for (let i = 0; i < count; i++, at++) set(keys[at % keyCount], values[(at * 7) % values.length])
   }
-}
-
-// A fixed sequence, so that two runs do the same.
-function mulberry32(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-function shuffled(array) {
-  for (let i = array.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1))
-    ;[array[i], array[j]] = [array[j], array[i]]
-  }
-  return array
 }
 
 function print(rows) {

@@ -7,8 +7,9 @@ import { jsonText, parseJson } from './json'
 import { refOf, writable, type Ref } from './live'
 import { needFunction, separator, setFlags, type PathOptions, type SetOptions } from './options'
 import { nativePath, pathPlace, type Path } from './path'
+import { plainCopy } from './plain'
 import { search } from './search'
-import { decodeWire, encodeContents, encodeKey, encodePairs, encodeValue, encodeWire, isPlainObject } from './values'
+import { encodeContents, encodeKey, encodePairs, encodeValue, encodeWire, isPlainObject } from './values'
 import { isMap } from 'node:util/types'
 import type { Key, Operator } from './types'
 
@@ -29,10 +30,26 @@ export function checkSync(ref: Ref, flags: number): void {
   if ((flags & 2) !== 0) ref.handle.outside('the option sync')
 }
 
+type Short = readonly [string | number, (string | number)?, (string | number)?]
+
+// Most paths: up to three strings or numbers, which the addon takes as they are.
+function isShort(path: unknown): path is Short {
+  if (!Array.isArray(path)) return false
+  const { length } = path
+  if (length === 0 || length > 3) return false
+  for (let i = 0; i < length; i++) {
+    const segment: unknown = path[i]
+    if (typeof segment !== 'string' && typeof segment !== 'number') return false
+  }
+  return true
+}
+
 /** A path read: shared by `$get` and `getPath`. */
 export function getPath(ref: Ref, what: string, path: Path, missing: unknown, options?: PathOptions): unknown {
   const sep = separator(what, options)
-  const value = ref.native.getPath(ref.view, ref.id, nativePath(ref.handle, what, path), sep)
+  const value = isShort(path)
+    ? ref.native.getSteps(ref.view, ref.id, path[0], path[1], path[2])
+    : ref.native.getPath(ref.view, ref.id, nativePath(ref.handle, what, path), sep)
   return value === undefined ? missing : value
 }
 
@@ -119,7 +136,7 @@ export function replaceByJson(ref: Ref, text: unknown): void {
 
 /** The deep plain copy of a container. */
 export function nativeCopy(ref: Ref): unknown {
-  return decodeWire(ref.handle, ref.native.native(ref.view, ref.id))
+  return plainCopy(ref.handle, ref.view, ref.id)
 }
 
 // Documented in types.ts, where programs see them.

@@ -5,11 +5,11 @@ import { isDate, isMap, isUint8Array } from 'node:util/types'
 import { refOf } from './live'
 import { Uuid } from './uuid'
 import { compareCodePoints } from './wire'
-import { decodeWire } from './values'
+import { plainCopy } from './plain'
 
 function plainOf(value: unknown): unknown {
   const ref = refOf(value)
-  return ref === undefined ? value : decodeWire(ref.handle, ref.native.native(ref.view, ref.id))
+  return ref === undefined ? value : plainCopy(ref.handle, ref.view, ref.id)
 }
 
 /** Whether two values that were read from a database, or normalised, are equal. */

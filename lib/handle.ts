@@ -20,8 +20,9 @@ import type { CodeName } from './codes'
 import { makeList } from './list'
 import { busy, outsideOthers, type Ref } from './live'
 import { MultiCollection } from './multi_collection'
+import type { Make } from './plain'
 import { Uuid } from './uuid'
-import { Reader, type Makers } from './wire'
+import type { Makers } from './wire'
 
 type Cache = Map<number, WeakRef<object>>
 
@@ -99,6 +100,10 @@ export class Handle implements Makers {
   readonly rootKind: Kind
   readonly cache: Cache = new Map()
   readonly snapshots = new Map<View, WeakRef<SnapshotState>>()
+  /** What makes the plain copies of records, by shape: see plain.ts. */
+  readonly records = new Map<number, { readonly size: number; readonly make: Make }>()
+  /** The numbers of the record that the addon returned last. */
+  readonly numbers = new Float64Array(128)
   durability: NativeOptions['durability']
   newKey: NewKey | null = null
   uuidClass: (new (...args: any[]) => { bytes: Uint8Array }) | null = null
@@ -113,12 +118,16 @@ export class Handle implements Makers {
     this.path = path
     this.durability = options.durability
     this.#checkpointInterval = options.checkpointInterval
-    this.native = addon.open(path, options, {
-      error: (code, message) => pongoError(code as CodeName, message),
-      container: (kind, id, view, cell) => this.container(kind, id, view, cell),
-      uuid: (bytes) => this.uuid(bytes) as object,
-      plain: (wire) => new Reader(wire, this).value(),
-    })
+    this.native = addon.open(
+      path,
+      options,
+      {
+        error: (code, message) => pongoError(code as CodeName, message),
+        container: (kind, id, view, cell) => this.container(kind, id, view, cell),
+        uuid: (bytes) => this.uuid(bytes) as object,
+      },
+      this.numbers,
+    )
     const { uuid } = this.native.options()
     const { dev, ino } = statSync(path)
     this.identity = `${uuid}:${dev}:${ino}`

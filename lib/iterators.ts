@@ -3,6 +3,7 @@
 import type { NativeDb, View } from './binding'
 import { pongoError } from './errors'
 import type { Ref } from './live'
+import { plainPage } from './plain'
 
 /** What a page holds. `plain` is added when containers come as plain copies. */
 export const What = { keys: 1, values: 2, entries: 3, plain: 4 } as const
@@ -17,9 +18,16 @@ const abandoned = new FinalizationRegistry<{ native: NativeDb; view: View }>(({ 
   }
 })
 
+// As the addon's `page`, with plain copies made into values.
+function readPage(ref: Ref, view: View, start: number, count: number, step: 1 | -1, what: number): unknown[] {
+  const page = ref.native.page(view, ref.id, start, count, step, what)
+  if ((what & What.plain) === 0) return page
+  return plainPage(ref.handle, page, (what & What.entries) === What.entries ? 2 : 1)
+}
+
 /** The whole content in one consistent read: values, keys, or both flat. */
 export function readAll(ref: Ref, what: number, view: View = ref.view): unknown[] {
-  return ref.native.page(view, ref.id, 0, Infinity, 1, what)
+  return readPage(ref, view, 0, Infinity, 1, what)
 }
 
 export interface Window {
@@ -71,7 +79,7 @@ export class PagedIterator<T> implements IterableIterator<T> {
       this.#view = view
     } else if (!native.inTransaction()) {
       if (whole && native.size(0, id) < pageSize) {
-        const page = native.page(0, id, 0, pageSize, 1, this.#what)
+        const page = readPage(this.#ref, 0, 0, pageSize, 1, this.#what)
         if (page.length < pageSize * this.#width) {
           this.#page = page
           this.#left = 0
@@ -106,7 +114,7 @@ export class PagedIterator<T> implements IterableIterator<T> {
 
   #read(count: number): void {
     const step = this.#window.reverse === true ? -1 : 1
-    this.#page = this.#ref.native.page(this.#view, this.#ref.id, this.#position, count, step, this.#what)
+    this.#page = readPage(this.#ref, this.#view, this.#position, count, step, this.#what)
     this.#at = 0
     this.#position += step * count
     this.#left -= count

@@ -8,7 +8,8 @@ import { jsonText } from './json'
 import { refOf, type Ref } from './live'
 import type { Path } from './path'
 import type { Key, Operator } from './types'
-import { decodeWire, encodeKey, normalise } from './values'
+import { plainCopy } from './plain'
+import { encodeKey, normalise } from './values'
 
 type Test = (found: unknown, wanted: unknown) => boolean
 
@@ -129,7 +130,7 @@ export class SearchView implements Iterable<[any, any]> {
   native(): any {
     const copies = this.#entries.map(([key, value]): [unknown, unknown] => {
       const ref = refOf(value)
-      return [key, ref === undefined ? value : decodeWire(ref.handle, ref.native.native(ref.view, ref.id))]
+      return [key, ref === undefined ? value : plainCopy(ref.handle, ref.view, ref.id)]
     })
     if (copies.some(([key]) => typeof key !== 'string')) return new Map(copies)
     const object: Record<string, unknown> = {}
@@ -192,7 +193,7 @@ export function search(ref: Ref, what: string, path: Path, op: Operator, value: 
       if (from === segments.length) {
         // A container is judged by what it holds in this version, unless it is compared with a container.
         const byContent = inner !== undefined && refOf(wanted) === undefined
-        return test(byContent ? decodeWire(handle, native.native(view, inner.id)) : child, wanted)
+        return test(byContent ? plainCopy(handle, view, inner.id) : child, wanted)
       }
       if (inner === undefined) return false
       if (segments[from] === '*') {

@@ -487,11 +487,6 @@ export function encodeKey(handle: Handle, key: unknown): NativeKey {
   }
 }
 
-/** Plain JavaScript from what the core wrote. */
-export function decodeWire(handle: Handle, wire: Uint8Array): unknown {
-  return new Reader(wire, handle).value()
-}
-
 /** What a value would read as after being stored, without storing it. */
 export function normalise(handle: Handle, value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value

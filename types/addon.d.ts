@@ -20,6 +20,12 @@ export type Read = unknown
 /** 0: the live state, or inside a transaction its private state. Above 0: a snapshot that `snapshot()` returned. */
 export type View = number
 
+/** A plain copy on its way to lib/plain.ts: a primitive as it is; a record as one string of all its texts, with numbers beside
+ * it; any other container as [wire]. A record is a Dict that shares its property names (a shape) and holds primitives alone. Its
+ * numbers are: where it is (`plain`: 1, or 0 when there is no record; `page`: the index of its entry), the shape, and two for each
+ * value: 0 null, 1 false, 2 true, 3 with a number, 4 with the milliseconds of a Date, 16 + the length of a text. */
+export type Plain = Read | [Uint8Array]
+
 export interface Hooks {
   /** Makes the error that the addon throws. `code` without its prefix, as in codes.def: `KEY`. */
   error(code: string, message: string): Error
@@ -27,8 +33,6 @@ export interface Hooks {
    * everywhere, until unpin(cell): when the proxy is gone, or at once when there was one already. */
   container(kind: Kind, id: number, view: View, cell: number): object
   uuid(bytes: Uint8Array): object
-  /** Decodes a wire value into plain JavaScript values. */
-  plain(wire: Uint8Array): unknown
 }
 
 export interface NativeOptions {
@@ -43,8 +47,9 @@ export interface NativeOptions {
 }
 
 export interface Addon {
-  /** Opens or creates a database for the calling thread; handles to one file share one mapping in the process. */
-  open(path: string, options: NativeOptions, hooks: Hooks): NativeDb
+  /** Opens or creates a database for the calling thread; handles to one file share one mapping in the process. `numbers`: at least
+   * 128 elements, for the numbers of the record that `plain` returns. */
+  open(path: string, options: NativeOptions, hooks: Hooks, numbers: Float64Array): NativeDb
   /** A time-ordered UUID (RFC 9562 version 7) as 16 bytes. */
   uuid7(): Uint8Array
   uuid4(): Uint8Array
@@ -77,6 +82,8 @@ export interface NativeDb {
   // -- paths: an array of segments. For a keyed container a segment is a key, for a List an index (a number, or a
   //    string of a decimal integer). A string path is split at `sep` natively. --
   getPath(view: View, id: number, path: string | NativeKey[], sep: string): Read | undefined
+  /** As getPath with an array of up to four segments. */
+  getSteps(view: View, id: number, a: NativeKey, b?: NativeKey, c?: NativeKey, d?: NativeKey): Read | undefined
   /** Missing intermediate: KEY. */
   setPath(id: number, path: string | NativeKey[], sep: string, value: NativeValue, flags: number): void
   deletePath(id: number, path: string | NativeKey[], sep: string): boolean
@@ -94,10 +101,14 @@ export interface NativeDb {
   clear(id: number): void
   /** Replaces the whole content by that of a wire dict or list, in one commit. */
   replace(id: number, wire: Uint8Array): void
-  /** The deep plain copy in the wire form (dict, list, collection, multi). A cycle: TYPE. */
+  /** The deep plain copy in the wire form (dict, list, collection, multi), to be stored again. A cycle: TYPE. */
   native(view: View, id: number): Uint8Array
+  /** The deep plain copy of a container, or of the value of a key (undefined when absent), for lib/plain.ts. A cycle: TYPE. */
+  plain(view: View, id: number, key?: NativeKey): Plain
+  /** The property names of a shape, in the order of the values of its records. */
+  shapeNames(shape: number): string[]
   /** Entries by position, flat: what 1 = [k, k, ...], 2 = [v, v, ...], 3 = [k, v, k, v, ...]; + 4: containers come
-   * as what hooks.plain(wire) returns for their deep copy.
+   * as `Plain`, and the last element is a Float64Array of the numbers of all records.
    * start is a position from 0; step 1 upward or -1 downward; at most `count` entries. For a List keys are indices. */
   page(view: View, id: number, start: number, count: number, step: 1 | -1, what: number): unknown[]
   /** The positions [start, end) of the keys between two bounds. Flags: 1 = lower given, 2 = lower inclusive, 4 = upper

@@ -11,8 +11,7 @@ const require = createRequire(import.meta.url)
 
 function install() {
   process.stderr.write('bench: installing the peers to compare with\n')
-  // The peers bring their native parts as prebuilt packages: no install script needs to run.
-  const args = ['install', '--ignore-scripts', '--no-fund', '--no-audit', '--loglevel=error']
+  const args = ['install', '--no-fund', '--no-audit', '--loglevel=error']
   const cli = process.env.npm_execpath
   const [command, first] = cli !== undefined && /npm-cli\.c?js$/.test(cli) ? [process.execPath, [cli]] : ['npm', []]
   const { status, error } = spawnSync(command, [...first, ...args], {
@@ -32,5 +31,5 @@ export function peer(name) {
     install()
     loaded = require(name)
   }
-  return { ...loaded, version: require('./package.json').dependencies[name] }
+  return { ...loaded, module: loaded, version: require('./package.json').dependencies[name] }
 }

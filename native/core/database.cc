@@ -117,6 +117,35 @@ Status Session::Native(uint64_t view, uint64_t id, std::vector<uint8_t>* wire) {
   return impl_->Read(view, [&](const ReadView& v) { return CopyNative(v, id, wire); });
 }
 
+Status Session::Plain(uint64_t view, uint64_t id, PlainSink* sink) {
+  return impl_->Read(view, [&](const ReadView& v) { return CopyPlain(v, id, sink); });
+}
+
+Status Session::PlainValue(uint64_t view, uint64_t id, const Key& key, PlainSink* sink) {
+  return impl_->Read(view, [&](const ReadView& v) { return CopyPlainValue(v, id, key, sink); });
+}
+
+Status Session::PlainPage(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, FunctionRef<void(const Key&)> key,
+                          PlainSink* sink) {
+  return impl_->Read(view, [&](const ReadView& v) {
+    Status copied;
+    PONGO_TRY(PageEntries(v, id, start, count, step, [&](const Key& k, const ValueView& value) {
+      key(k);
+      if (value.type == ValueView::Type::kContainer)
+        copied = CopyPlain(v, value.id, sink);
+      else
+        sink->Primitive(value);
+      return copied.ok();
+    }));
+    return copied;
+  });
+}
+
+Status Session::ShapeNames(uint64_t shape, FunctionRef<void(const Key& name)> visit) {
+  PONGO_TRY(impl_->Check());
+  return VisitShapeNames(impl_->mapping, shape, visit);
+}
+
 Status Session::Page(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit) {
   return impl_->Read(view, [&](const ReadView& v) { return PageEntries(v, id, start, count, step, visit); });
 }

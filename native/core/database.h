@@ -21,6 +21,7 @@
 #include "model/counts.h"
 #include "model/lock_waiter.h"
 #include "model/open_options.h"
+#include "model/plain.h"
 #include "model/value_view.h"
 #include "util/status.h"
 
@@ -67,6 +68,12 @@ class Session {
   Status Clear(uint64_t id);
   Status Replace(uint64_t id, const uint8_t* wire, size_t size);
   Status Native(uint64_t view, uint64_t id, std::vector<uint8_t>* wire);
+  // Plain copies (model/plain.h): of a container, of the value of a key, of the entries that Page visits (the key first).
+  Status Plain(uint64_t view, uint64_t id, PlainSink* sink);
+  Status PlainValue(uint64_t view, uint64_t id, const Key& key, PlainSink* sink);
+  Status PlainPage(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, FunctionRef<void(const Key&)> key,
+                   PlainSink* sink);
+  Status ShapeNames(uint64_t shape, FunctionRef<void(const Key& name)> visit);
   // Visits entries from position start, step +1 or -1. List: the key is empty, positions count from start.
   Status Page(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit);
   Status Bounds(uint64_t view, uint64_t id, const Key& lo, const Key& hi, uint32_t flags, uint64_t* begin, uint64_t* end);

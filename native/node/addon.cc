@@ -87,7 +87,7 @@ OpenOptions ReadOptions(OptionReader* reader) {
 }
 
 bool ReadHooks(napi_env env, napi_value object, napi_value hooks[kHookCount]) {
-  constexpr const char* kNames[kHookCount] = {"error", "container", "uuid", "plain"};
+  constexpr const char* kNames[kHookCount] = {"error", "container", "uuid"};
   for (size_t i = 0; i < kHookCount; ++i) {
     hooks[i] = Field(env, object, kNames[i]);
     if (hooks[i] == nullptr) return false;
@@ -100,13 +100,13 @@ bool ReadHooks(napi_env env, napi_value object, napi_value hooks[kHookCount]) {
 }
 
 napi_value Open(napi_env env, napi_callback_info info) {
-  size_t count = 3;
-  napi_value arguments[3];
+  size_t count = 4;
+  napi_value arguments[4];
   napi_value hooks[kHookCount];
   napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
   // Without the hooks there is no PongoError to throw yet.
   if (TypeOf(env, arguments[1]) != napi_object || TypeOf(env, arguments[2]) != napi_object) {
-    napi_throw_type_error(env, nullptr, "open(path, options, hooks)");
+    napi_throw_type_error(env, nullptr, "open(path, options, hooks, numbers)");
     return nullptr;
   }
   if (!ReadHooks(env, arguments[2], hooks)) return nullptr;
@@ -127,7 +127,7 @@ napi_value Open(napi_env env, napi_callback_info info) {
   if (!session.ok()) {
     return Throw(env, error_hook, session.status().code(), detail.empty() ? Message(session.status(), path) : detail);
   }
-  return Handle::Create(env, std::move(session.value()), hooks);
+  return Handle::Create(env, std::move(session.value()), hooks, arguments[3]);
 }
 
 napi_value MakeUuid(napi_env env, Status (*make)(uint8_t*)) {

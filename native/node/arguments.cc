@@ -381,6 +381,21 @@ void PathArgument::Split(const StringArgument& separator) {
   }
 }
 
+PathStep StepOf(napi_env env, napi_value segment, const Key& key) {
+  PathStep step;
+  step.key = key;
+  const uint8_t* text;
+  uint32_t size;
+  double number;
+  if (KeyIsString(key, &text, &size)) {
+    step.is_index = ParseIndex(std::string_view(reinterpret_cast<const char*>(text), size), &step.index);
+  } else if (napi_get_value_double(env, segment, &number) == napi_ok && IsSafeInteger(number)) {
+    step.is_index = true;
+    step.index = static_cast<int64_t>(number);
+  }
+  return step;
+}
+
 bool PathArgument::ReadArray(const Handle& handle, napi_value path) {
   const napi_env env = handle.env();
   bool is_array = false;
@@ -395,17 +410,7 @@ bool PathArgument::ReadArray(const Handle& handle, napi_value path) {
     if (napi_get_element(env, path, i, &element) != napi_ok) return false;  // a getter threw
     if (!ReadKey(handle, element, &buffer)) return false;
     const Key key = buffer.key();
-    PathStep* step = AddStep();
-    step->key = key;
-    const uint8_t* text;
-    uint32_t size;
-    double number;
-    if (KeyIsString(key, &text, &size)) {
-      step->is_index = ParseIndex(std::string_view(reinterpret_cast<const char*>(text), size), &step->index);
-    } else if (napi_get_value_double(env, element, &number) == napi_ok && IsSafeInteger(number)) {
-      step->is_index = true;
-      step->index = static_cast<int64_t>(number);
-    }
+    *AddStep() = StepOf(env, element, key);
     keys_.insert(keys_.end(), key.data, key.data + key.size);
     if (key.form_size > 0) keys_.insert(keys_.end(), key.form, key.form + key.form_size);
   }
@@ -421,16 +426,16 @@ bool PathArgument::ReadArray(const Handle& handle, napi_value path) {
   return true;
 }
 
-std::string PathArgument::Describe() const {
+std::string DescribePath(const PathStep* steps, size_t count) {
   std::string text;
-  for (size_t i = 0; i < count_; ++i) {
+  for (size_t i = 0; i < count; ++i) {
     const uint8_t* segment;
     uint32_t size;
     if (i > 0) text += '.';
-    if (KeyIsString(steps_[i].key, &segment, &size)) {
+    if (KeyIsString(steps[i].key, &segment, &size)) {
       text.append(reinterpret_cast<const char*>(segment), size);
     } else {
-      text += DescribeKey(steps_[i].key);
+      text += DescribeKey(steps[i].key);
     }
     if (text.size() > 200) return text.substr(0, 200) + "...";
   }

@@ -89,6 +89,11 @@ class OptionalValue {
   bool given_ = false;
 };
 
+// The step that a segment makes: its key, and the index that it is for a List.
+PathStep StepOf(napi_env env, napi_value segment, const Key& key);
+// For messages: the segments with dots between them.
+std::string DescribePath(const PathStep* steps, size_t count);
+
 // A path: an array of keys, or a string that is split at a separator (not split when that is empty).
 class PathArgument {
  public:
@@ -98,8 +103,7 @@ class PathArgument {
   bool Read(const Handle& handle, napi_value path, napi_value separator);
   const PathStep* steps() const { return steps_; }
   size_t count() const { return count_; }
-  // For messages: the segments with dots between them.
-  std::string Describe() const;
+  std::string Describe() const { return DescribePath(steps_, count_); }
 
  private:
   static constexpr size_t kInline = 8;

@@ -13,7 +13,7 @@ using Owner = std::shared_ptr<Handle>;
 
 void DeleteOwner(napi_env, void* data, void*) { delete static_cast<Owner*>(data); }
 
-constexpr const char* kHookNames[kHookCount] = {"error", "container", "uuid", "plain"};
+constexpr const char* kHookNames[kHookCount] = {"error", "container", "uuid"};
 
 }  // namespace
 
@@ -32,10 +32,11 @@ Handle::~Handle() {
   if (anchor_ != nullptr) napi_delete_reference(env_, anchor_);
 }
 
-napi_value Handle::Create(napi_env env, std::unique_ptr<Session> session, const napi_value hooks[kHookCount]) {
+napi_value Handle::Create(napi_env env, std::unique_ptr<Session> session, const napi_value hooks[kHookCount],
+                          napi_value numbers) {
   auto handle = std::make_shared<Handle>(env, Environment::Of(env), std::move(session));
   napi_value object = nullptr;
-  if (napi_create_object(env, &object) == napi_ok && handle->Bind(object, hooks)) return object;
+  if (napi_create_object(env, &object) == napi_ok && handle->Bind(object, hooks, numbers)) return object;
   static_cast<void>(handle->Close());
   bool pending = false;
   if (napi_is_exception_pending(env, &pending) == napi_ok && !pending) {
@@ -44,13 +45,21 @@ napi_value Handle::Create(napi_env env, std::unique_ptr<Session> session, const 
   return nullptr;
 }
 
-bool Handle::Bind(napi_value object, const napi_value hooks[kHookCount]) {
+bool Handle::Bind(napi_value object, const napi_value hooks[kHookCount], napi_value numbers) {
   napi_value anchor, description, symbol, root;
   if (napi_create_object(env_, &anchor) != napi_ok) return false;
   for (size_t i = 0; i < kHookCount; ++i) {
     if (napi_set_named_property(env_, anchor, kHookNames[i], hooks[i]) != napi_ok) return false;
     if (napi_create_reference(env_, hooks[i], 0, &hooks_[i]) != napi_ok) return false;
   }
+  void* data = nullptr;
+  size_t length = 0;
+  napi_typedarray_type type;
+  if (napi_get_typedarray_info(env_, numbers, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_float64_array ||
+      length < kRecordNumbersMax || napi_set_named_property(env_, anchor, "numbers", numbers) != napi_ok) {
+    return false;
+  }
+  record_numbers_ = static_cast<double*>(data);
   if (napi_create_reference(env_, anchor, 0, &anchor_) != napi_ok) return false;
   auto* owner = new Owner(shared_from_this());
   if (napi_add_finalizer(env_, anchor, owner, DeleteOwner, nullptr, nullptr) != napi_ok) {

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "database.h"
 #include "database_backup.h"
@@ -23,8 +24,9 @@
 
 namespace pongo::node {
 
-enum class Hook : uint8_t { kError, kContainer, kUuid, kPlain };
-inline constexpr size_t kHookCount = 4;
+enum class Hook : uint8_t { kError, kContainer, kUuid };
+inline constexpr size_t kHookCount = 3;
+inline constexpr size_t kRecordNumbersMax = 128;  // two for each property name that a shape can have, and two more
 
 // A function of NativeDb; `data` of its call is the Handle.
 struct Method {
@@ -32,11 +34,18 @@ struct Method {
   napi_callback callback;
 };
 
+// Room for one plain copy or page of them (results.h), kept from call to call.
+struct PlainRoom {
+  std::vector<double> numbers;
+  std::string narrow;    // the texts of a record, as long as all are ASCII
+  std::u16string wide;   // else
+};
+
 class Handle : public std::enable_shared_from_this<Handle> {
  public:
   // Makes the NativeDb object around an open session. Null with an exception pending on failure; the session is then
   // closed.
-  static napi_value Create(napi_env env, std::unique_ptr<Session> session, const napi_value hooks[kHookCount]);
+  static napi_value Create(napi_env env, std::unique_ptr<Session> session, const napi_value hooks[kHookCount], napi_value numbers);
   Handle(napi_env env, std::shared_ptr<Environment> environment, std::unique_ptr<Session> session);
   ~Handle();
   Handle(const Handle&) = delete;
@@ -45,6 +54,9 @@ class Handle : public std::enable_shared_from_this<Handle> {
   napi_env env() const { return env_; }
   // Null once closed.
   Session* session() const { return session_.get(); }
+  PlainRoom& plain_room() const { return plain_room_; }
+  // Where the numbers of a single record go: memory of a Float64Array of kRecordNumbersMax elements that lib/plain.ts reads.
+  double* record_numbers() const { return record_numbers_; }
   // Null when it was collected, which happens only while the environment is going down.
   napi_value hook(Hook hook) const;
 
@@ -59,7 +71,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   std::map<uint64_t, std::shared_ptr<Backup>>& backups() { return backups_; }
 
  private:
-  bool Bind(napi_value object, const napi_value hooks[kHookCount]);
+  bool Bind(napi_value object, const napi_value hooks[kHookCount], napi_value numbers);
   Status CloseSession();
 
   const napi_env env_;
@@ -70,6 +82,8 @@ class Handle : public std::enable_shared_from_this<Handle> {
   napi_ref anchor_ = nullptr;
   napi_ref hooks_[kHookCount] = {};
   std::map<uint64_t, std::shared_ptr<Backup>> backups_;
+  mutable PlainRoom plain_room_;
+  double* record_numbers_ = nullptr;
 };
 
 }  // namespace pongo::node

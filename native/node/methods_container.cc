@@ -1,4 +1,6 @@
 // Operations on whole containers, and scans by position.
+#include <algorithm>
+
 #include "arguments.h"
 #include "methods.h"
 #include "results.h"
@@ -92,6 +94,39 @@ napi_value Native(napi_env env, napi_callback_info info) {
   return status.ok() ? MakeBytes(env, wire.data(), wire.size()) : Throw(handle, status);
 }
 
+napi_value Plain(napi_env env, napi_callback_info info) {
+  const Call<3> call(env, info);
+  const Handle& handle = call.handle();
+  uint64_t view, id;
+  KeyBuffer key;
+  napi_valuetype type;
+  if (!ReadCount(handle, call[0], "view", &view) || !ReadCount(handle, call[1], "id", &id)) return nullptr;
+  const bool whole = napi_typeof(env, call[2], &type) == napi_ok && type == napi_undefined;
+  if (!whole && !ReadKey(handle, call[2], &key)) return nullptr;
+  Session* session = Live(handle);
+  if (session == nullptr) return nullptr;
+  Captured copy;
+  PlainResult result(handle);
+  result.Into(&copy, 1);
+  const Status status = whole ? session->Plain(view, id, &result) : session->PlainValue(view, id, key.key(), &result);
+  if (!status.ok()) return Throw(handle, status);
+  handle.record_numbers()[0] = 0;
+  std::copy(result.numbers().begin(), result.numbers().end(), handle.record_numbers());
+  return Release(handle, view, copy);
+}
+
+napi_value ShapeNames(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  const Handle& handle = call.handle();
+  uint64_t shape;
+  if (!ReadCount(handle, call[0], "shape", &shape)) return nullptr;
+  Session* session = Live(handle);
+  if (session == nullptr) return nullptr;
+  EntryList names(handle, 0, 1);
+  const Status status = session->ShapeNames(shape, [&names](const Key& name) { names.AddKey(name); });
+  return status.ok() ? names.Release() : Throw(handle, status);
+}
+
 napi_value Page(napi_env env, napi_callback_info info) {
   const Call<6> call(env, info);
   const Handle& handle = call.handle();
@@ -109,8 +144,24 @@ napi_value Page(napi_env env, napi_callback_info info) {
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
   const int direction = step > 0 ? 1 : -1;
-  EntryList entries(handle, view, static_cast<uint32_t>(what));
+  EntryList entries(handle, view, static_cast<uint32_t>(what & 3));
   entries.CountFrom(start, direction);
+  if ((what & 4) != 0) {
+    PlainResult result(handle);
+    uint32_t index = 0;
+    const Status copied = session->PlainPage(
+        view, id, start, count, direction, [&](const Key& key) { result.Into(entries.AddKey(key), index++); }, &result);
+    if (!copied.ok()) return Throw(handle, copied);
+    const napi_value page = entries.Release();
+    if (page == nullptr) return nullptr;
+    uint32_t length = 0;
+    const napi_value numbers = MakeNumbers(env, result.numbers());
+    if (numbers == nullptr || napi_get_array_length(env, page, &length) != napi_ok ||
+        napi_set_element(env, page, length, numbers) != napi_ok) {
+      return Throw(handle, Status(Code::kVALUE, "the page is too large for the JavaScript engine"));
+    }
+    return page;
+  }
   const Status status =
       session->Page(view, id, start, count, direction, [&entries](const Key& key, const ValueView& value) {
         entries.Add(key, value);
@@ -199,7 +250,8 @@ napi_value Shift(napi_env env, napi_callback_info info) {
 }
 
 constexpr Method kMethods[] = {
-    {"create", Create}, {"unpin", Unpin}, {"kind", GetKind},   {"size", Size}, {"clear", Clear}, {"replace", Replace}, {"native", Native},
+    {"create", Create}, {"unpin", Unpin}, {"kind", GetKind},   {"size", Size}, {"clear", Clear}, {"replace", Replace}, {"native", Native}, {"plain", Plain},
+    {"shapeNames", ShapeNames},
     {"page", Page},     {"bounds", Bounds},  {"at", At},     {"rank", Rank},   {"shift", Shift},
 };
 

@@ -25,6 +25,33 @@ napi_value GetPath(napi_env env, napi_callback_info info) {
   return Release(handle, view, found);
 }
 
+// Short paths of an array come as arguments of their own: reading them from the array would cost as much as the walk.
+napi_value GetSteps(napi_env env, napi_callback_info info) {
+  constexpr size_t kStepsMax = 4;
+  const Call<2 + kStepsMax> call(env, info);
+  const Handle& handle = call.handle();
+  uint64_t view, id;
+  if (!ReadCount(handle, call[0], "view", &view) || !ReadCount(handle, call[1], "id", &id)) return nullptr;
+  KeyBuffer keys[kStepsMax];
+  PathStep steps[kStepsMax];
+  size_t count = 0;
+  for (; count < kStepsMax; count++) {
+    const napi_value segment = call[2 + count];
+    napi_valuetype type;
+    if (napi_typeof(env, segment, &type) == napi_ok && type == napi_undefined) break;
+    if (!ReadKey(handle, segment, &keys[count])) return nullptr;
+    steps[count] = StepOf(env, segment, keys[count].key());
+  }
+  Session* session = Live(handle);
+  if (session == nullptr) return nullptr;
+  Captured found;
+  const Status status = session->GetPath(view, id, steps, count, [&handle, &found](const ValueView& value) {
+    Capture(handle, value, &found);
+  });
+  if (!status.ok()) [[unlikely]] return Throw(handle, status, DescribePath(steps, count));
+  return Release(handle, view, found);
+}
+
 napi_value SetPath(napi_env env, napi_callback_info info) {
   const Call<5> call(env, info);
   const Handle& handle = call.handle();
@@ -97,6 +124,7 @@ napi_value CompareAndSetPath(napi_env env, napi_callback_info info) {
 
 constexpr Method kMethods[] = {
     {"getPath", GetPath},
+    {"getSteps", GetSteps},
     {"setPath", SetPath},
     {"deletePath", DeletePath},
     {"incrPath", IncrementPath},

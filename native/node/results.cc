@@ -92,11 +92,14 @@ napi_value MakeDecodedString(napi_env env, const uint8_t* utf8, size_t size) {
   return napi_create_string_latin1(env, latin1, count, &value) == napi_ok ? value : nullptr;
 }
 
+double Milliseconds(int64_t microseconds) {
+  const int64_t milliseconds = microseconds / 1000;
+  return static_cast<double>(microseconds % 1000 < 0 ? milliseconds - 1 : milliseconds);
+}
+
 napi_value MakeDate(napi_env env, int64_t microseconds) {
-  int64_t milliseconds = microseconds / 1000;
-  if (microseconds % 1000 < 0) --milliseconds;
   napi_value value = nullptr;
-  const auto time = static_cast<double>(milliseconds);
+  const double time = Milliseconds(microseconds);
   if (std::fabs(time) > kDateMax || napi_create_date(env, time, &value) != napi_ok) return nullptr;
   return value;
 }
@@ -217,6 +220,14 @@ napi_value MakeBytes(napi_env env, const uint8_t* bytes, size_t size) {
   return value;
 }
 
+napi_value MakeNumbers(napi_env env, const std::vector<double>& numbers) {
+  napi_value buffer, value = nullptr;
+  void* data = nullptr;
+  if (napi_create_arraybuffer(env, numbers.size() * sizeof(double), &data, &buffer) != napi_ok) return nullptr;
+  if (!numbers.empty()) std::memcpy(data, numbers.data(), numbers.size() * sizeof(double));
+  return napi_create_typedarray(env, napi_float64_array, numbers.size(), buffer, 0, &value) == napi_ok ? value : nullptr;
+}
+
 napi_value MakeString(napi_env env, const uint8_t* utf8, size_t size) {
   napi_value value = nullptr;
   const auto* text = size == 0 ? "" : reinterpret_cast<const char*>(utf8);
@@ -297,6 +308,122 @@ napi_value Release(const Handle& handle, uint64_t view, const Captured& captured
   return undefined;
 }
 
+// -- plain copies --
+
+namespace {
+
+// What a number pair of a record says (lib/plain.ts): kStringKind + length in units for texts.
+enum PlainKind : uint8_t { kNullKind = 0, kFalseKind = 1, kTrueKind = 2, kNumberKind = 3, kDateKind = 4, kStringKind = 16 };
+
+// A text that is kept keeps those of its record: parts of one string.
+constexpr size_t kRecordTextMax = 4096;
+
+bool IsSafe(int64_t integer) { return integer >= -kSafeMax && integer <= kSafeMax; }
+
+}  // namespace
+
+void PlainResult::Widen() {
+  if (is_wide_) return;
+  is_wide_ = true;
+  room_.wide.assign(room_.narrow.begin(), room_.narrow.end());
+}
+
+bool PlainResult::AddText(const ValueView& value) {
+  const size_t before = is_wide_ ? room_.wide.size() : room_.narrow.size();
+  if (before + value.size > kRecordTextMax) return false;
+  if (!is_wide_ && IsAscii(value.data, value.size)) {
+    room_.narrow.append(reinterpret_cast<const char*>(value.data), value.size);
+  } else {
+    Widen();
+    for (size_t i = 0; i < value.size;) {
+      if (value.data[i] < 0x80) {
+        room_.wide.push_back(value.data[i++]);
+        continue;
+      }
+      size_t width;
+      const char32_t c = DecodeCharacter(value.data + i, value.size - i, &width);
+      if (c == 0) return false;
+      i += width;
+      if (c >= 0x10000) {
+        room_.wide.push_back(static_cast<char16_t>(0xd800 + ((c - 0x10000) >> 10)));
+        room_.wide.push_back(static_cast<char16_t>(0xdc00 + ((c - 0x10000) & 0x3ff)));
+      } else {
+        room_.wide.push_back(static_cast<char16_t>(c));
+      }
+    }
+  }
+  const size_t after = is_wide_ ? room_.wide.size() : room_.narrow.size();
+  room_.numbers.push_back(static_cast<double>(kStringKind + after - before));
+  room_.numbers.push_back(0);
+  return true;
+}
+
+bool PlainResult::Record(uint64_t shape, const ValueView* values, uint32_t count) {
+  const size_t begin = room_.numbers.size();
+  room_.narrow.clear();
+  is_wide_ = false;
+  room_.numbers.push_back(index_);
+  room_.numbers.push_back(static_cast<double>(shape));
+  bool fits = true;
+  for (uint32_t i = 0; i < count && fits; i++) {
+    const ValueView& value = values[i];
+    double kind = kNumberKind;
+    double number = 0;
+    switch (value.type) {
+      case ValueView::Type::kString:
+        fits = AddText(value);
+        continue;
+      case ValueView::Type::kInt:
+        fits = IsSafe(value.integer);
+        number = static_cast<double>(value.integer);
+        break;
+      case ValueView::Type::kDouble:
+        number = value.number;
+        break;
+      case ValueView::Type::kNull:
+        kind = kNullKind;
+        break;
+      case ValueView::Type::kFalse:
+        kind = kFalseKind;
+        break;
+      case ValueView::Type::kTrue:
+        kind = kTrueKind;
+        break;
+      case ValueView::Type::kDateTime:
+        kind = kDateKind;
+        number = Milliseconds(value.integer);
+        fits = std::fabs(number) <= kDateMax;
+        break;
+      default:
+        fits = false;
+    }
+    room_.numbers.push_back(kind);
+    room_.numbers.push_back(number);
+  }
+  if (!fits) {
+    room_.numbers.resize(begin);
+    return false;
+  }
+  const napi_env env = handle_.env();
+  *captured_ = Captured();
+  const napi_status made = is_wide_ ? napi_create_string_utf16(env, room_.wide.data(), room_.wide.size(), &captured_->value)
+                                    : napi_create_string_latin1(env, room_.narrow.data(), room_.narrow.size(), &captured_->value);
+  if (made != napi_ok) captured_->failure = kTooLong;
+  return true;
+}
+
+// An array of one: no primitive is one.
+void PlainResult::Wire(std::vector<uint8_t> wire) {
+  const napi_env env = handle_.env();
+  *captured_ = Captured();
+  const napi_value bytes = MakeBytes(env, wire.data(), wire.size());
+  if (bytes == nullptr || napi_create_array_with_length(env, 1, &captured_->value) != napi_ok ||
+      napi_set_element(env, captured_->value, 0, bytes) != napi_ok) {
+    DropException(env);
+    captured_->failure = kTooLong;
+  }
+}
+
 // -- scans --
 
 void EntryList::Add(const Key& key, const ValueView& value) {
@@ -307,6 +434,13 @@ void EntryList::Add(const Key& key, const ValueView& value) {
     waiting_.clear();
     return;
   }
+  Entry& entry = Append(key);
+  if ((what_ & 2) != 0) Capture(handle_, value, &entry.value);
+}
+
+Captured* EntryList::AddKey(const Key& key) { return &Append(key).value; }
+
+EntryList::Entry& EntryList::Append(const Key& key) {
   Entry entry;
   if ((what_ & 1) != 0) {
     const uint8_t* text;
@@ -324,8 +458,8 @@ void EntryList::Add(const Key& key, const ValueView& value) {
       if (key.form_size > 0) waiting_.insert(waiting_.end(), key.form, key.form + key.form_size);
     }
   }
-  if ((what_ & 2) != 0) Capture(handle_, value, &entry.value);
   entries_.push_back(entry);
+  return entries_.back();
 }
 
 napi_value EntryList::ReleaseKey(const Entry& entry) {
@@ -337,23 +471,6 @@ napi_value EntryList::ReleaseKey(const Entry& entry) {
   key.form = key.data + entry.size;
   key.form_size = entry.form_size;
   return MakeKey(handle_, key);
-}
-
-napi_value EntryList::ReleaseValue(const Entry& entry) {
-  if ((what_ & 4) == 0 || entry.value.kind == Kind::kNone) return pongo::node::Release(handle_, view_, entry.value);
-  // The hooks called so far may have closed the database.
-  Session* session = handle_.session();
-  if (session == nullptr) return Throw(handle_, Status(Code::kCLOSED, "the database is closed"));
-  std::vector<uint8_t> wire;
-  const Status copied = session->Native(view_, entry.value.id, &wire);
-  session->UnpinContainer(entry.value.cell);  // no proxy will show it
-  if (!copied.ok()) return Throw(handle_, copied);
-  const napi_value bytes = MakeBytes(handle_.env(), wire.data(), wire.size());
-  if (bytes == nullptr) {
-    DropException(handle_.env());
-    return Throw(handle_, Status(Code::kVALUE, kTooLong));
-  }
-  return CallHook(handle_, Hook::kPlain, 1, &bytes);
 }
 
 napi_value EntryList::Release() {
@@ -368,7 +485,7 @@ napi_value EntryList::Release() {
       if (key == nullptr || napi_set_element(env, array, at++, key) != napi_ok) return nullptr;
     }
     if (values) {
-      const napi_value value = ReleaseValue(entry);
+      const napi_value value = pongo::node::Release(handle_, view_, entry.value);
       if (value == nullptr || napi_set_element(env, array, at++, value) != napi_ok) return nullptr;
     }
   }

@@ -27,6 +27,7 @@ class ReadView {
   Status Keyed(uint64_t id, ObjectEntry* entry) const;
   Status List(uint64_t id, ObjectEntry* entry) const;
   Mapping* mapping() const { return mapping_; }
+  bool in_transaction() const { return transaction_ != nullptr; }
 
  private:
   Mapping* mapping_;

@@ -1,29 +1,12 @@
 // Compares two ways of doing the same: rounds in turn, so that whatever slows the machine down for a while slows both.
 
+import { summary } from './statistics.mjs'
+
 /** Nanoseconds for each of `count` calls of what `fn(count)` does. */
 function measure(fn, count) {
   const began = process.hrtime.bigint()
   fn(count)
   return Number(process.hrtime.bigint() - began) / count
-}
-
-function quantile(sorted, q) {
-  const position = (sorted.length - 1) * q
-  const low = Math.floor(position)
-  const high = Math.ceil(position)
-  return sorted[low] + (sorted[high] - sorted[low]) * (position - low)
-}
-
-/** Median and range of some numbers. */
-export function summary(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b)
-  return {
-    median: quantile(sorted, 0.5),
-    least: sorted[0],
-    most: sorted.at(-1),
-    p25: quantile(sorted, 0.25),
-    p75: quantile(sorted, 0.75),
-  }
 }
 
 /**

@@ -1,0 +1,72 @@
+// The core workloads of the Yahoo! Cloud Serving Benchmark (Cooper et al., SoCC 2010): records of ten fields of 100 characters, keys
+// by a zipfian distribution of 0.99. A read takes the whole record, an update writes one field.
+//
+//   A 50 % read, 50 % update     B 95 % read, 5 % update      C read only
+//   D 95 % read of what is new, 5 % insert                    E 95 % scan of up to 100, 5 % insert
+//   F 50 % read, 50 % read-modify-write
+import { randomFrom, valuesOf, ycsbRecord, zipfian } from '../harness/data.mjs'
+
+const shares = {
+  A: { read: 0.5, update: 0.5 },
+  B: { read: 0.95, update: 0.05 },
+  C: { read: 1 },
+  D: { read: 0.95, insert: 0.05, latest: true },
+  E: { scan: 0.95, insert: 0.05 },
+  F: { read: 0.5, modify: 0.5 },
+}
+
+const keyOf = (i) => `user${String(i).padStart(10, '0')}`
+
+export default {
+  fill(store, { keys }) {
+    for (let i = 0; i < keys; i += 10_000)
+      store.insertAll(
+        Array.from({ length: Math.min(10_000, keys - i) }, (_, j) => [keyOf(i + j), ycsbRecord(i + j)]),
+      )
+  },
+  prepare(store, { keys, mix }, { part, parts }) {
+    return {
+      keys,
+      share: shares[mix],
+      random: randomFrom(77 + part),
+      zipf: zipfian(keys, 5 + part),
+      values: valuesOf(100),
+      inserted: 0,
+      part,
+      parts,
+      n: 0,
+    }
+  },
+  operation(store, state) {
+    const { share, random, zipf, values } = state
+    const { whole, setField, modifyField, insert, scanFrom } = store
+    const swap = (old) => (old === values[0] ? values[1] : values[0])
+    // The records that a process has inserted itself come after those that all began with.
+    const keyNumber = (i) => state.keys + i * state.parts + state.part
+    const choose = () => {
+      if (!share.latest) return keyOf(zipf.next())
+      const back = zipf.rank()
+      return keyOf(back < state.inserted ? keyNumber(state.inserted - 1 - back) : state.keys - 1 - (back - state.inserted))
+    }
+    const kinds = ['read', 'update', 'insert', 'scan', 'modify'].filter((kind) => share[kind] > 0)
+    const first = share[kinds[0]]
+    const actions = {
+      read() {
+        if (whole(choose()).field0.length !== 100) throw new Error('a record is not what was stored')
+      },
+      update: () => setField(choose(), `field${state.n % 10}`, values[state.n % 1000]),
+      insert: () => insert(keyOf(keyNumber(state.inserted)), ycsbRecord(state.inserted++)),
+      scan() {
+        if (scanFrom(choose(), 1 + Math.floor(random() * 100)) < 1) throw new Error('a scan found nothing')
+      },
+      modify: () => modifyField(choose(), `field${state.n % 10}`, swap),
+    }
+    const one = actions[kinds[0]]
+    const other = actions[kinds[1] ?? kinds[0]]
+    return () => {
+      state.n++
+      if (random() < first) one()
+      else other()
+    }
+  },
+}
