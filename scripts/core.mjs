@@ -13,17 +13,23 @@ import { run } from './build.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
-export function coreTests(args) {
-  const sanitize = args.find((arg) => arg.startsWith('--sanitize='))?.slice('--sanitize='.length) ?? ''
-  const wanted = args.filter((arg) => !arg.startsWith('--'))
-  const out = join('build', sanitize === '' ? 'core' : `core-${sanitize}`)
+// Configures and builds into a folder, with definitions for CMake: { NAME: value }.
+export function buildCore(out, definitions) {
   const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js')
   const headers = dirname(dirname(process.execPath))
-  const shared = ['--out', out, '--config', 'RelWithDebInfo', `--CDPONGO_SANITIZE=${sanitize}`]
+  const defined = Object.entries(definitions).map(([name, value]) => `--CD${name}=${value}`)
+  const shared = ['--out', out, '--config', 'RelWithDebInfo', ...defined]
   // The tests do not include Node's headers, but cmake-js wants to know where they are, or downloads them.
   const env = { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? '2' }
   if (existsSync(join(headers, 'include/node/node_api.h'))) env.npm_config_nodedir = headers
   run(process.execPath, [cmakeJs, 'build', '--target', 'all', ...shared, '--log-level', 'error'], { env })
+}
+
+export function coreTests(args) {
+  const sanitize = args.find((arg) => arg.startsWith('--sanitize='))?.slice('--sanitize='.length) ?? ''
+  const wanted = args.filter((arg) => !arg.startsWith('--'))
+  const out = join('build', sanitize === '' ? 'core' : `core-${sanitize}`)
+  buildCore(out, { PONGO_SANITIZE: sanitize })
   if (args.includes('--build-only')) return { passed: 0, failed: 0 }
 
   let passed = 0

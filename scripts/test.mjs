@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { coreTests } from './core.mjs'
+import { crashTests } from './crash.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const require = createRequire(import.meta.url)
@@ -40,6 +41,7 @@ export function allTests() {
   const sum = { passed: 0, failed: 0 }
   for (const part of [
     () => coreTests([]),
+    () => crashTests([]),
     vitest,
     () => one([require.resolve('typescript/bin/tsc'), '-p', 'test/types']),
     () => one(['scripts/pack_test.mjs']),

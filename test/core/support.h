@@ -20,8 +20,9 @@ namespace pongo::test {
 class Folder {
  public:
   Folder() {
-    char name[] = "/tmp/pongo-test-XXXXXX";
-    path_ = mkdtemp(name);
+    const char* base = std::getenv("TMPDIR");
+    path_ = std::string(base == nullptr ? "/tmp" : base) + "/pongo-test-XXXXXX";
+    if (mkdtemp(path_.data()) == nullptr) std::abort();
   }
   ~Folder() {
     if (DIR* listing = opendir(path_.c_str()); listing != nullptr) {

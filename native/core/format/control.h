@@ -25,11 +25,12 @@
 
 #include "format/locks.h"
 #include "format/ref.h"
+#include "util/testing.h"
 
 namespace pongo {
 
-using Atomic64 = std::atomic<uint64_t>;
-using Atomic32 = std::atomic<uint32_t>;
+using Atomic64 = SharedAtomic<uint64_t>;
+using Atomic32 = SharedAtomic<uint32_t>;
 static_assert(Atomic64::is_always_lock_free && sizeof(Atomic64) == 8);
 static_assert(Atomic32::is_always_lock_free && sizeof(Atomic32) == 4);
 

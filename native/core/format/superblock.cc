@@ -1,6 +1,7 @@
 #include "format/superblock.h"
 
 #include "util/crc32c.h"
+#include "util/testing.h"
 
 namespace pongo {
 namespace {
@@ -20,7 +21,7 @@ Status CheckSuperblock(const Superblock& superblock) {
   // The format number is judged before the checksum: a later format may compute it in another way.
   if (superblock.format > kFormatVersion && superblock.format < 0x10000)
     return Status(Code::kVERSION, "the file was written by a later version of PongoDB; upgrade the package to open it");
-  if (superblock.crc != Checksum(superblock)) return Status(Code::kCORRUPT, "the superblock fails its checksum");
+  if (!PONGO_PLANTED(21) && superblock.crc != Checksum(superblock)) return Status(Code::kCORRUPT, "the superblock fails its checksum");
   if (superblock.format != kFormatVersion) return Status(Code::kVERSION, "the file has an unknown format version");
   const bool plausible = superblock.length % kSlabSize == 0 && superblock.length >= 2 * kSlabSize &&
                          superblock.length <= kFileSizeMax && superblock.max_size <= kFileSizeMax &&

@@ -17,6 +17,7 @@
 #include "store/lock_table.h"
 #include "store/reader_roots.h"
 #include "util/check.h"
+#include "util/testing.h"
 
 namespace pongo {
 namespace {
@@ -188,8 +189,8 @@ bool DatabaseFile::ControlIsOurs(bool alone, const uint8_t uuid[16]) {
   if (std::memcmp(header->uuid, uuid, 16) != 0) return false;
   const auto state = static_cast<ControlState>(header->state.load(std::memory_order_acquire));
   if (state != ControlState::kReady && !(alone && state == ControlState::kClosed)) return false;
-  uint8_t boot_id[16];
-  return port::BootId(boot_id).ok() && std::memcmp(header->boot_id, boot_id, sizeof boot_id) == 0;
+  if (PONGO_PLANTED(2)) return true;
+  return std::memcmp(header->boot_id, boot_id_, sizeof boot_id_) == 0;
 }
 
 // Whether the control file has seen this superblock: if not, the data file was exchanged under it.
@@ -202,6 +203,8 @@ bool DatabaseFile::ControlFollows(const Superblock& superblock) {
 }
 
 Status DatabaseFile::Join(bool alone, uint64_t file_size, port::File data, std::string* detail) {
+  // Before anything is judged: a boot id that cannot be read must not look like another boot, and roll commits back.
+  PONGO_TRY(port::BootId(boot_id_));
   // A creator that died before its first superblock leaves an empty file, or zeros.
   bool blank = file_size == 0;
   Superblock superblock;
@@ -297,6 +300,10 @@ Status DatabaseFile::InitialiseControl(const uint8_t uuid[16], uint64_t length) 
   PONGO_TRY(port::RandomBytes(&header->nonce, sizeof header->nonce));
   header->length.store(length, std::memory_order_release);
   header->turn.store(1, std::memory_order_relaxed);  // no ticket drawn yet
+  if (PONGO_PLANTED(3)) {
+    std::memcpy(header->boot_id, boot_id_, sizeof boot_id_);
+    header->state.store(static_cast<uint32_t>(ControlState::kReady), std::memory_order_release);
+  }
   mapping_.slab_state(0)->store(MakeSlabState(SlabUse::kReserved, 0), std::memory_order_release);
   for (uint64_t region = 0; region < regions; region++)
     mapping_.summaries()->free_slabs.words[region / 64].fetch_or(uint64_t{1} << (region % 64), std::memory_order_acq_rel);
@@ -349,7 +356,8 @@ Status DatabaseFile::CreateDatabase(const port::File& data) {
   slot.Release();
   PONGO_TRY(port::SyncDirectoryOf(path_));
   header->state.store(static_cast<uint32_t>(ControlState::kReady), std::memory_order_release);
-  return port::BootId(header->boot_id);
+  std::memcpy(header->boot_id, boot_id_, sizeof boot_id_);
+  return Status::Ok();
 }
 
 // Builds the control file anew from what the superblock names. O(size of the database).
@@ -403,7 +411,7 @@ Status DatabaseFile::Rebuild(const Superblock& superblock) {
   ThreadSlot slot(&mapping_);
   PONGO_TRY(slot.Claim());
   Allocator allocator(&mapping_, &slot);
-  const uint64_t version = base.version + kVersionGapAfterCrash;
+  const uint64_t version = base.version + (PONGO_PLANTED(18) ? 1 : kVersionGapAfterCrash);
   Ref ref;
   PONGO_TRY(allocator.Allocate(sizeof(RootRecord), version, &ref));
   uint64_t size;
@@ -418,7 +426,8 @@ Status DatabaseFile::Rebuild(const Superblock& superblock) {
   PONGO_TRY(Checkpoint(&slot, checkpoint_, version, false, &wrote));
   slot.Release();
   header->state.store(static_cast<uint32_t>(ControlState::kReady), std::memory_order_release);
-  return port::BootId(header->boot_id);  // last: until here a crash means recovering again
+  std::memcpy(header->boot_id, boot_id_, sizeof boot_id_);  // last: until here a crash means recovering again
+  return Status::Ok();
 }
 
 Status DatabaseFile::SyncTo(uint64_t version) {
@@ -426,7 +435,7 @@ Status DatabaseFile::SyncTo(uint64_t version) {
     const std::lock_guard<std::mutex> lock(sync_mutex_);
     return reader_->Follow();
   }
-  if (mapping_.header()->durable_pin.load(std::memory_order_seq_cst) >= version) return Status::Ok();
+  if (mapping_.header()->durable_pin.load(std::memory_order_seq_cst) + (PONGO_PLANTED(26) ? 1 : 0) >= version) return Status::Ok();
   const std::lock_guard<std::mutex> lock(sync_mutex_);
   bool wrote;
   return Checkpoint(sync_slot_.get(), checkpoint_, version, false, &wrote);
@@ -545,7 +554,7 @@ void DatabaseFile::CloseFiles() {
     // The version of the root, not V: a committer may have died between the two.
     Base base;
     const bool readable = ReadBase(&mapping_, header->root.load(std::memory_order_acquire), &base).ok();
-    const uint64_t version = readable ? base.version : header->version.load(std::memory_order_acquire);
+    const uint64_t version = readable && !PONGO_PLANTED(23) ? base.version : header->version.load(std::memory_order_acquire);
     const bool stored = ReadSuperblock(mapping_.data_file(), &newest).ok() && newest.version == version && newest.clean == 1 &&
                         newest.chunk_size == header->chunk_size && newest.id_key_size == header->id_key_size &&
                         std::memcmp(newest.id_key, header->id_key, newest.id_key_size) == 0 &&
@@ -555,6 +564,7 @@ void DatabaseFile::CloseFiles() {
     // A failure costs space only: what counts is on disk already.
     if (wrote && !options_.read_only) static_cast<void>(ReturnFreeChunks(&mapping_, sync_slot_.get(), checkpoint_, version).ok());
     sync_slot_->Release();
+    PONGO_POINT("close.checkpointed");
     if (safe) header->state.store(static_cast<uint32_t>(ControlState::kClosed), std::memory_order_release);
   } else {
     sync_slot_->Release();

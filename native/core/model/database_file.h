@@ -80,6 +80,7 @@ class DatabaseFile {
   uint64_t fork_generation_ = 0;
   bool open_ = false;
   port::FileId id_;
+  uint8_t boot_id_[16] = {};
   port::File presence_;       // holds the presence lock
   port::File gate_;
   port::File checkpoint_;     // for the checkpoint lock of this process

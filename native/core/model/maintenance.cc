@@ -8,6 +8,7 @@
 #include "model/reachability.h"
 #include "store/allocator.h"
 #include "store/horizon.h"
+#include "util/testing.h"
 
 namespace pongo {
 namespace {
@@ -91,6 +92,8 @@ Status PinAndMark(Mapping* mapping, ThreadSlot* slot, Marked* marked, FunctionRe
   if (read.ok()) marked->cell = slot->Pin(marked->base.version, marked->base.word, PinKind::kSnapshot);
   slot->Clear();
   PONGO_TRY(read);
+  if (PONGO_PLANTED(7)) horizon.Scan(*mapping);
+  if (PONGO_PLANTED(7)) marked->sweep_limit = horizon.now();
   // The root first, the published length second: the mark bits must cover all that the root reaches.
   marked->bits = MarkBits(mapping->MapPublished());
   return WalkVersion(

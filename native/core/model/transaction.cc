@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "util/check.h"
+#include "util/testing.h"
 
 namespace pongo {
 namespace {
@@ -42,6 +43,7 @@ Status Transaction::Start(bool is_explicit) {
   }
   explicit_ = is_explicit;
   if (explicit_) {
+    if (PONGO_PLANTED(24)) slot_->Clear();
     pin_ = slot_->Pin(base_.version, base_.word, PinKind::kTransaction);  // before the slot is cleared
     slot_->Clear();
     if (pin_ == kPinCells) return Status(Code::kFULL, "too many snapshots and iterators are open in this thread");
@@ -205,8 +207,8 @@ Status Transaction::BuildVersion(const Base& on, Ref* root_record) {
 // Whether every remembered container is in `newer` as it was in the base. Blocks of the base cannot have been reused, so
 // equal refs mean equal trees.
 Status Transaction::Unchanged(const Base& newer, bool* unchanged) {
-  *unchanged = false;
-  for (size_t i = 0; i < state_count_; i++) {
+  *unchanged = PONGO_PLANTED(11);
+  for (size_t i = 0; i < state_count_ && !PONGO_PLANTED(11); i++) {
     const ContainerState& state = *states_[i];
     if (!state.in_base && state.exists) continue;  // created here
     ObjectEntry entry;
@@ -254,9 +256,12 @@ Status Transaction::Commit(bool* committed) {
     Ref record = kNullRef;
     if (const Status built = BuildVersion(on, &record); !built.ok()) return fail(built);
     uint64_t expected = on.word;
+    PONGO_POINT("commit.publish");
+    if (PONGO_PLANTED(13)) header->version.store(on.version + 1, std::memory_order_seq_cst);
     // seq_cst: publishes all blocks of the new version. A crash before: orphans. After: the version is complete.
     if (header->root.compare_exchange_strong(expected, MakeRootWord(record, on.version + 1), std::memory_order_seq_cst)) break;
     table_writes_.Abandon();
+    if (PONGO_PLANTED(14)) expected = slot_->Announce();
     if (attempt == kRebasesMax) {  // others are too fast: the announcement must not stand still, and a turn will help
       Abort();
       return Status::Ok();
@@ -272,10 +277,12 @@ Status Transaction::Commit(bool* committed) {
     on = newer;
   }
   committed_version_ = on.version + 1;
+  PONGO_POINT("commit.published");
   // After the CAS, never before: V may lag behind the root, and then only keeps more.
   uint64_t v = header->version.load(std::memory_order_relaxed);
   while (v < committed_version_ && !header->version.compare_exchange_weak(v, committed_version_, std::memory_order_seq_cst)) {
   }
+  PONGO_POINT("commit.raised");
   if (unlinked_ != 0) header->unlinked.fetch_add(unlinked_, std::memory_order_relaxed);
   writes_.Committed(committed_version_);
   table_writes_.Committed(committed_version_);

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "port/port.h"
+#include "util/testing.h"
 
 namespace pongo::port {
 namespace {
@@ -85,6 +86,7 @@ void AfterForkInChild() {
   fork_generation.fetch_add(1, std::memory_order_relaxed);
   for (int word = 0; word < kTrackedFiles / 64; word++) {
     uint64_t bits = open_files[word].exchange(0, std::memory_order_relaxed);
+    if (PONGO_PLANTED(10)) continue;
     for (; bits != 0; bits &= bits - 1) ::close(word * 64 + __builtin_ctzll(bits));
   }
 }
@@ -240,6 +242,7 @@ Status ReadAt(const File& file, uint64_t offset, void* data, size_t size) {
 }
 
 Status SyncData(const File& file) {
+  if (PONGO_PLANTED(4)) return ::sync_file_range(file.fd(), 0, 0, 7) == 0 ? Status::Ok() : FromErrno("not synchronised");
   if (RetryInterrupted([&] { return ::fdatasync(file.fd()); }) == 0) return Status::Ok();
   return FromErrno("the file cannot be synchronised with the device");
 }

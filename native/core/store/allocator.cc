@@ -6,6 +6,7 @@
 
 #include "util/bits.h"
 #include "util/check.h"
+#include "util/testing.h"
 
 namespace pongo {
 namespace {
@@ -63,7 +64,7 @@ bool Allocator::TakeFromSlab(uint64_t slab, uint32_t size_class) {
     magazine.count++;
     taken++;
   }
-  if (mapping_->slab_state(slab)->load(std::memory_order_acquire) != wanted_state) [[unlikely]] {
+  if (!PONGO_PLANTED(8) && mapping_->slab_state(slab)->load(std::memory_order_acquire) != wanted_state) [[unlikely]] {
     // The slab was empty and got another use while we searched: what we took are no blocks.
     for (; taken > 0; taken--) {
       uint64_t mine = CachedState(slot_->index());
@@ -209,18 +210,20 @@ void Allocator::Retire(Ref ref, uint64_t retire) {
   Atomic64* word = mapping_->block_state(ref);
   uint64_t state = word->load(std::memory_order_acquire);
   if (BlockUseOf(state) != BlockUse::kLive) return;
-  const uint64_t retired = RetiredState(LiveBirth(state), retire);
+  const uint64_t retired = RetiredState(LiveBirth(state), retire - (PONGO_PLANTED(27) ? 1 : 0));
   if (RefClass(ref) == kSpanClass) {
     // Never private: a thread that stops would keep whole slabs. The hint first, for the same reason as below.
     slabs_.NoteRetired(ref);
     if (word->compare_exchange_strong(state, retired, std::memory_order_acq_rel)) slabs_.NoteRetired(ref);
     return;
   }
+  if (PONGO_PLANTED(17) && !word->compare_exchange_strong(state, retired, std::memory_order_acq_rel)) return;
+  if (PONGO_PLANTED(17)) PONGO_POINT("retire.unlisted");
   // Listed first, retired second: a crash in between leaves a LIVE orphan, never a RETIRED block that nobody looks for.
   area->retired[area->retired_count] = {ref, retired};
   area->retired_count++;
   // The CAS decides between this committer and a sweep that found the block unreachable.
-  if (!word->compare_exchange_strong(state, retired, std::memory_order_acq_rel)) area->retired_count--;
+  if (!PONGO_PLANTED(17) && !word->compare_exchange_strong(state, retired, std::memory_order_acq_rel)) area->retired_count--;
 }
 
 // Leaves the first `keep` private entries; the others are found through the shared map from now on.

@@ -2,35 +2,34 @@
 
 #include <algorithm>
 
+#include "util/testing.h"
+
 namespace pongo {
+namespace {
+
+constexpr auto kOrder = std::memory_order_seq_cst;
+
+}  // namespace
 
 void Horizon::Scan(const Mapping& mapping) {
-  constexpr auto kOrder = std::memory_order_seq_cst;
   ControlHeader* header = mapping.header();
   // Read first: a reader that announces after this point reads a version that is at least now_.
   now_ = header->version.load(kOrder);
-  safe_ = now_;
+  safe_ = writers_ = now_;
   pins_.clear();
   const uint32_t slots = header->slot_count.load(kOrder);
+  if (PONGO_PLANTED(15)) ScanPins(mapping, slots);
   for (uint32_t slot = 0; slot < slots; slot++) {
     const uint64_t announced = mapping.slot_line(slot)->announced.load(kOrder);
     if (announced != 0) safe_ = std::min(safe_, announced);
   }
-  writers_ = safe_;
-  for (uint32_t slot = 0; slot < slots; slot++) {
-    const uint32_t cells = std::min(mapping.slot_line(slot)->pin_count.load(kOrder), kPinCells);
-    for (uint32_t i = 0; i < cells; i++) {
-      PinCell& cell = mapping.slot_area(slot)->pins[i];
-      const uint64_t version = cell.version.load(kOrder);
-      if (version == 0) continue;
-      pins_.push_back(version);
-      if (cell.kind.load(std::memory_order_relaxed) == static_cast<uint32_t>(PinKind::kTransaction))
-        writers_ = std::min(writers_, version);
-    }
-  }
+  writers_ = std::min(PONGO_PLANTED(15) ? writers_ : safe_, safe_);
+  if (!PONGO_PLANTED(15)) ScanPins(mapping, slots);
+  if (PONGO_PLANTED(16)) pins_.push_back(header->durable_pin.load(kOrder));
   // The collector's copy of somebody's pin after that pin, the checkpoint before the durable root: what is copied or moved
   // goes forward in the order of the scan, so that it is seen in one of its places.
   for (Atomic64* cell : {&header->gc_pin, &header->checkpoint_pin, &header->durable_pin}) {
+    if (PONGO_PLANTED(16) && cell == &header->durable_pin) continue;
     const uint64_t version = cell->load(kOrder);
     if (version != 0) pins_.push_back(version);
     if (cell == &header->gc_pin) long_pins_ = pins_;
@@ -43,6 +42,21 @@ void Horizon::Scan(const Mapping& mapping) {
   }
   std::sort(pins_.begin(), pins_.end());
   pins_.erase(std::unique(pins_.begin(), pins_.end()), pins_.end());
+}
+
+// Pins of snapshots and transactions.
+void Horizon::ScanPins(const Mapping& mapping, uint32_t slots) {
+  for (uint32_t slot = 0; slot < slots; slot++) {
+    const uint32_t cells = std::min(mapping.slot_line(slot)->pin_count.load(kOrder), kPinCells);
+    for (uint32_t i = 0; i < cells; i++) {
+      PinCell& cell = mapping.slot_area(slot)->pins[i];
+      const uint64_t version = cell.version.load(kOrder);
+      if (version == 0) continue;
+      pins_.push_back(version);
+      if (cell.kind.load(std::memory_order_relaxed) == static_cast<uint32_t>(PinKind::kTransaction))
+        writers_ = std::min(writers_, version);
+    }
+  }
 }
 
 }  // namespace pongo

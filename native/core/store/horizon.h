@@ -53,6 +53,8 @@ class Horizon {
   }
 
  private:
+  void ScanPins(const Mapping& mapping, uint32_t slots);
+
   uint64_t now_ = 0;
   uint64_t safe_ = 0;
   uint64_t writers_ = 0;

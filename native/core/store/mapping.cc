@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "util/bits.h"
+#include "util/testing.h"
 
 namespace pongo {
 namespace {
@@ -89,7 +90,9 @@ Status Mapping::Grow(uint64_t seen, uint64_t need, uint64_t chunk_size) {
     return Status(Code::kFULL, "the database has reached its maxSize");
   // The data file first, then what describes it, then the length: a crash in between leaves space that the next growth
   // finds allocated already.
+  if (PONGO_PLANTED(19)) control->length.store(target, std::memory_order_release);
   PONGO_TRY(port::Allocate(data_, length, target - length));
+  PONGO_POINT("growth.reserved");
   const uint64_t first = RegionsFor(length);
   const uint64_t last = RegionsFor(target);
   if (last > first)

@@ -138,6 +138,7 @@ bool AdoptSlot(Mapping* mapping, uint32_t slot) {
 bool ReapIfDead(Mapping* mapping, const port::File& lock_file, uint32_t slot) {
   if (mapping->slot_line(slot)->used.load(std::memory_order_acquire) == 0) return false;
   if (!port::TryLockByte(lock_file, kSlotByte + slot, port::LockKind::kExclusive).ok()) return false;
+  if (PONGO_PLANTED(6)) static_cast<void>(port::UnlockByte(lock_file, kSlotByte + slot).ok());
   // The byte is ours: the owner is dead, or has just released the slot and another may be waiting to claim it.
   const bool adopted = mapping->slot_line(slot)->used.load(std::memory_order_acquire) != 0 && AdoptSlot(mapping, slot);
   const Status unlocked = port::UnlockByte(lock_file, kSlotByte + slot);

@@ -18,6 +18,7 @@
 #include "port/port.h"
 #include "store/mapping.h"
 #include "util/status.h"
+#include "util/testing.h"
 
 namespace pongo {
 
@@ -43,9 +44,10 @@ class ThreadSlot {
   // Announces the current version, then loads the root word: blocks reachable from it stay until Clear.
   uint64_t Announce() {
     ControlHeader* header = mapping_->header();
+    const uint64_t too_early = PONGO_PLANTED(5) ? header->root.load(std::memory_order_seq_cst) : 0;
     // seq_cst: the store must be visible before the root is loaded, or a reclaimer could miss it.
     line_->announced.store(header->version.load(std::memory_order_seq_cst), std::memory_order_seq_cst);
-    return header->root.load(std::memory_order_seq_cst);
+    return PONGO_PLANTED(5) ? too_early : header->root.load(std::memory_order_seq_cst);
   }
   // As Announce for a version that a pin of this process protects.
   void AnnounceVersion(uint64_t version) { line_->announced.store(version, std::memory_order_seq_cst); }

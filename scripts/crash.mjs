@@ -1,0 +1,96 @@
+// Builds the test build of the engine (CMake option PONGO_TESTING) and runs the tests that need it: test/crash, test/fuzz.
+//
+//   node scripts/crash.mjs [--release] [--build-only] [--sanitize=address|thread] [name...]
+//
+// --release: the long column of docs/reliability.md; PONGO_SCALE multiplies the work of one program (CI: 1).
+// SEED=n repeats a run. The last line says how many programs passed and failed.
+
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, readdirSync, statfsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { buildCore } from './core.mjs'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const releaseScale = 100
+
+// A folder in memory when there is room: the tests make and remove files by the thousand, and sync none of them for real.
+export function scratchFolder() {
+  try {
+    accessSync('/dev/shm', constants.W_OK)
+    const { bavail, bsize } = statfsSync('/dev/shm')
+    if (bavail * bsize > 2 ** 30) return '/dev/shm'
+  } catch {
+    // no such folder here
+  }
+  return tmpdir()
+}
+
+export function testingFolder(sanitize = '') {
+  return join('build', sanitize === '' ? 'testing' : `testing-${sanitize}`)
+}
+
+export function buildTesting(sanitize = '') {
+  buildCore(testingFolder(sanitize), { PONGO_TESTING: 'ON', PONGO_SANITIZE: sanitize })
+}
+
+/** Runs one program of the test build; { ok, why, output, seconds }. */
+export function runProgram(name, { env = {}, args = [], sanitize = '', timeout = 10 * 60_000 } = {}) {
+  const started = Date.now()
+  const result = spawnSync(join(root, testingFolder(sanitize), 'tests', name), args, {
+    cwd: root,
+    encoding: 'utf8',
+    timeout,
+    killSignal: 'SIGKILL',
+    env: { ...process.env, TMPDIR: scratchFolder(), ...env },
+  })
+  const why = result.error?.message ?? (result.signal ? `signal ${result.signal}` : `exit code ${result.status}`)
+  return {
+    ok: result.status === 0,
+    why,
+    output: `${result.stdout ?? ''}${result.stderr ?? ''}`,
+    seconds: (Date.now() - started) / 1000,
+  }
+}
+
+export function crashPrograms() {
+  return ['test/crash', 'test/fuzz']
+    .flatMap((folder) => readdirSync(join(root, folder)))
+    .filter((name) => name.endsWith('_test.cc'))
+    .map((name) => name.slice(0, -'.cc'.length))
+    .sort()
+}
+
+export function crashTests(args) {
+  const release = args.includes('--release')
+  const sanitize = args.find((arg) => arg.startsWith('--sanitize='))?.slice('--sanitize='.length) ?? ''
+  const wanted = args.filter((arg) => !arg.startsWith('--'))
+  buildTesting(sanitize)
+  if (args.includes('--build-only')) return { passed: 0, failed: 0 }
+  const scale = process.env.PONGO_SCALE ?? String(release ? releaseScale : 1)
+  let passed = 0
+  let failed = 0
+  for (const name of crashPrograms()) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue
+    const timeout = (release ? 24 * 60 : 10) * 60_000
+    const result = runProgram(name, { env: { PONGO_SCALE: scale }, sanitize, timeout })
+    const took = `${result.seconds.toFixed(1)} s`
+    if (result.ok) {
+      passed++
+      // What the program counted, without the line of the harness.
+      const figures = result.output.trim().split('\n').slice(0, -1).join('; ')
+      process.stdout.write(`  ok      ${name} (${took})${figures === '' ? '' : `: ${figures}`}\n`)
+    } else {
+      failed++
+      process.stdout.write(`${result.output}  FAILED  ${name} (${result.why}, ${took})\n`)
+    }
+  }
+  process.stdout.write(`crash: ${passed} passed, ${failed} failed\n`)
+  return { passed, failed }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { failed } = crashTests(process.argv.slice(2))
+  process.exitCode = failed === 0 ? 0 : 1
+}

@@ -1,0 +1,223 @@
+#include "test/crash/system.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+extern "C" {
+int __real_open(const char* path, int flags, ...);
+void* __real_mmap(void* at, size_t size, int protection, int flags, int fd, off_t offset);
+int __real_fallocate(int fd, int mode, off_t offset, off_t size);
+int __real_ftruncate(int fd, off_t size);
+ssize_t __real_pwrite(int fd, const void* bytes, size_t size, off_t offset);
+int __real_fdatasync(int fd);
+int __real_fsync(int fd);
+int __real_fcntl(int fd, int command, ...);
+int __real_sync_file_range(int fd, off_t offset, off_t size, unsigned int flags);
+int __real_nanosleep(const struct timespec* wanted, struct timespec* left);
+int __real_clock_nanosleep(clockid_t clock, int flags, const struct timespec* wanted, struct timespec* left);
+}
+
+namespace pongo::test {
+namespace {
+
+struct Fault {
+  bool armed = false;
+  Call call = Call::kOpen;
+  uint64_t nth = 0;
+  bool for_good = false;
+  int error = 0;
+  uint64_t seen = 0;
+  bool happened = false;
+};
+thread_local Fault fault;
+
+thread_local uint64_t steps = 0;
+thread_local uint64_t kill_at = 0;
+thread_local const char* kill_point = nullptr;
+thread_local uint64_t kill_point_nth = 0;
+
+uint64_t boot_id = 0;
+char boot_id_path[64] = "";
+bool skip_syncs = false;
+FileWatcher* watched = nullptr;
+dev_t watched_device = 0;
+ino_t watched_inode = 0;
+
+void Step(const char* name) {
+  steps++;
+  if (steps == kill_at) raise(SIGKILL);
+  if (kill_point != nullptr && strcmp(name, kill_point) == 0 && --kill_point_nth == 0) raise(SIGKILL);
+}
+
+// Whether the call has to fail now; errno is set then.
+bool Fails(Call call) {
+  testing::Step(CallName(call));
+  if (!fault.armed || fault.call != call) return false;
+  fault.seen++;
+  if (fault.seen != fault.nth && !(fault.for_good && fault.seen > fault.nth)) return false;
+  fault.happened = true;
+  errno = fault.error;
+  return true;
+}
+
+FileWatcher* WatcherOf(int fd) {
+  if (watched == nullptr) return nullptr;
+  struct stat info;
+  if (fstat(fd, &info) != 0 || info.st_dev != watched_device || info.st_ino != watched_inode) return nullptr;
+  return watched;
+}
+
+struct ReadPlanted {
+  ReadPlanted() {
+    const char* text = getenv("PONGO_PLANT");
+    testing::planted = text == nullptr ? 0 : atoi(text);
+  }
+};
+const ReadPlanted read_planted;
+
+}  // namespace
+
+const char* CallName(Call call) {
+  constexpr const char* kNames[] = {"open", "mmap", "fallocate", "ftruncate", "pwrite", "fdatasync", "fsync", "fcntl"};
+  static_assert(sizeof kNames / sizeof *kNames == static_cast<size_t>(Call::kCount));
+  return kNames[static_cast<size_t>(call)];
+}
+
+void ArmFault(Call call, uint64_t nth, bool for_good, int error) { fault = Fault{true, call, nth, for_good, error, 0, false}; }
+uint64_t FaultCallsSeen() { return fault.seen; }
+bool FaultHappened() { return fault.happened; }
+void DisarmFaults() { fault.armed = false; }
+
+void CountSteps(uint64_t at) {
+  steps = 0;
+  kill_at = at;
+  testing::step_hook = Step;
+}
+uint64_t StepsCounted() { return steps; }
+void KillAtPoint(const char* name, uint64_t nth) {
+  kill_point = name;
+  kill_point_nth = nth;
+  testing::step_hook = Step;
+}
+
+void SetBootId(uint64_t id) {
+  boot_id = id;
+  if (boot_id_path[0] != 0) unlink(boot_id_path);
+  boot_id_path[0] = 0;
+  if (id == 0) return;
+  strcpy(boot_id_path, "/tmp/pongo-boot-XXXXXX");
+  const int fd = mkstemp(boot_id_path);
+  char text[64];
+  snprintf(text, sizeof text, "00000000-0000-4000-8000-%012llx\n", static_cast<unsigned long long>(id));
+  if (fd < 0 || write(fd, text, strlen(text)) != static_cast<ssize_t>(strlen(text))) abort();
+  close(fd);
+  static const int registered = atexit([] { SetBootId(0); });
+  static_cast<void>(registered);
+}
+
+void WatchFile(const std::string& path, FileWatcher* watcher) {
+  watched = nullptr;
+  if (watcher == nullptr) return;
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) abort();
+  watched_device = info.st_dev;
+  watched_inode = info.st_ino;
+  watched = watcher;
+}
+void SkipSyncs(bool skip) { skip_syncs = skip; }
+int Planted() { return testing::planted; }
+
+namespace {
+
+int Sync(int fd, bool with_length, Call call, int (*real)(int)) {
+  if (Fails(call)) return -1;
+  if (FileWatcher* watcher = WatcherOf(fd)) {
+    watcher->BeforeSync();
+    watcher->AfterSync(with_length);
+    return 0;
+  }
+  return skip_syncs ? 0 : real(fd);
+}
+
+}  // namespace
+}  // namespace pongo::test
+
+using pongo::test::Call;
+using pongo::test::Fails;
+using pongo::test::FileWatcher;
+using pongo::test::WatcherOf;
+
+extern "C" {
+
+int __wrap_open(const char* path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+  va_end(arguments);
+  if (Fails(Call::kOpen)) return -1;
+  if (pongo::test::boot_id != 0 && strcmp(path, "/proc/sys/kernel/random/boot_id") == 0) path = pongo::test::boot_id_path;
+  return __real_open(path, flags, mode);
+}
+
+void* __wrap_mmap(void* at, size_t size, int protection, int flags, int fd, off_t offset) {
+  if (Fails(Call::kMmap)) return MAP_FAILED;
+  return __real_mmap(at, size, protection, flags, fd, offset);
+}
+
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t size) {
+  if (Fails(Call::kFallocate)) return -1;
+  const int result = __real_fallocate(fd, mode, offset, size);
+  if (FileWatcher* watcher = WatcherOf(fd)) watcher->AfterWrite();
+  return result;
+}
+
+int __wrap_ftruncate(int fd, off_t size) {
+  if (Fails(Call::kFtruncate)) return -1;
+  const int result = __real_ftruncate(fd, size);
+  if (FileWatcher* watcher = WatcherOf(fd)) watcher->AfterWrite();
+  return result;
+}
+
+ssize_t __wrap_pwrite(int fd, const void* bytes, size_t size, off_t offset) {
+  if (Fails(Call::kPwrite)) return -1;
+  const ssize_t result = __real_pwrite(fd, bytes, size, offset);
+  if (FileWatcher* watcher = WatcherOf(fd)) watcher->AfterWrite();
+  return result;
+}
+
+int __wrap_fdatasync(int fd) { return pongo::test::Sync(fd, true, Call::kFdatasync, __real_fdatasync); }
+int __wrap_fsync(int fd) { return pongo::test::Sync(fd, true, Call::kFsync, __real_fsync); }
+// What the engine never calls, but a planted bug does: content reaches the device, the length does not.
+int __wrap_sync_file_range(int fd, off_t, off_t, unsigned int) {
+  return pongo::test::Sync(fd, false, Call::kFdatasync, __real_fdatasync);
+}
+
+int __wrap_fcntl(int fd, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void* argument = va_arg(arguments, void*);
+  va_end(arguments);
+  // Giving a lock back cannot fail in the kernel.
+  const bool takes = (command == F_OFD_SETLK || command == F_OFD_SETLKW) && static_cast<struct flock*>(argument)->l_type != F_UNLCK;
+  if (takes && Fails(Call::kFcntl)) return -1;
+  return __real_fcntl(fd, command, argument);
+}
+
+int __wrap_nanosleep(const struct timespec* wanted, struct timespec* left) {
+  pongo::testing::Step("sleep");
+  return __real_nanosleep(wanted, left);
+}
+int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec* wanted, struct timespec* left) {
+  pongo::testing::Step("sleep");
+  return __real_clock_nanosleep(clock, flags, wanted, left);
+}
+
+}  // extern "C"
