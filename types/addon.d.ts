@@ -164,4 +164,16 @@ export interface NativeDb {
   gc(complete: boolean): Promise<Record<string, unknown>>
   stats(): Record<string, number>
   info(): string
+  /** The report of info() as figures. Sizes in bytes; `size` 0: spans; `age` in commits; `pid` 0: a pin of the file. */
+  report(): {
+    slabs: number
+    freeSlabs: number
+    classes: { size: number; slabs: number; live: number; retired: number; cached: number; free: number; liveBytes: number }[]
+    pins: { kind: string; pid: number; version: number; age: number; users: number; heldBytes: number }[]
+    processes: { pid: number; threads: number; pins: number; containers: number }[]
+  }
+  /** The containers that the proxies of each process show, by process id. */
+  proxies(): [pid: number, ids: number[]][]
+  /** The property names that are stored once. */
+  names(): string[]
 }

@@ -406,16 +406,6 @@ Status Session::Gc(bool complete, Counts* before, Counts* after) {
   return CollectGarbage(file->mapping(), complete, before, after);
 }
 
-void Session::Stats(std::vector<std::pair<std::string, double>>* stats) {
-  if (!impl_->Check().ok()) return;
-  DatabaseStats(impl_->mapping, stats);
-}
-
-std::string Session::Info() {
-  if (!impl_->Check().ok()) return "";
-  return DescribeDatabase(impl_->mapping, impl_->file->path());
-}
-
 Status Session::SetChunkSize(uint64_t bytes) {
   PONGO_TRY(impl_->CheckWrite());
   return impl_->file->SetChunkSize(bytes);

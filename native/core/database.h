@@ -11,6 +11,7 @@
 #define PONGO_DATABASE_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,6 +29,7 @@
 namespace pongo {
 
 class Backup;
+struct DatabaseReport;
 class SessionImpl;
 
 // Visitors of writes that return what they remove may be called more than once, because the operation is run again after a
@@ -130,6 +132,9 @@ class Session {
   Status Gc(bool complete, Counts* before, Counts* after);  // callable from any thread
   void Stats(std::vector<std::pair<std::string, double>>* stats);
   std::string Info();
+  Status Report(DatabaseReport* report);     // model/report.h; O(file)
+  Status Proxies(std::map<uint64_t, std::vector<uint64_t>>* by_process);  // containers shown, by process id
+  Status Names(std::vector<std::string>* names);  // property names stored once, in order
   Status SetChunkSize(uint64_t bytes);
   Status SetIdKey(const std::string& name);
   void SetDurability(Durability durability);

@@ -1,10 +1,13 @@
 // Transactions, snapshots, and what concerns the whole database.
+#include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "arguments.h"
 #include "methods.h"
+#include "model/report.h"
 #include "results.h"
 #include "uuid.h"
 
@@ -168,11 +171,108 @@ napi_value Info(napi_env env, napi_callback_info info) {
   return Text(env, session->Info());
 }
 
+napi_value ReportRows(napi_env env, const DatabaseReport& report) {
+  const napi_value result = Object(env);
+  const auto table = [&](const char* name, size_t count) {
+    napi_value array = nullptr;
+    napi_create_array_with_length(env, count, &array);
+    SetField(env, result, name, array);
+    return array;
+  };
+  const auto row = [&](napi_value array, uint32_t index) {
+    const napi_value object = Object(env);
+    napi_set_element(env, array, index, object);
+    return object;
+  };
+  const auto set = [&](napi_value object, const char* name, uint64_t n) { SetField(env, object, name, Number(env, static_cast<double>(n))); };
+  set(result, "slabs", report.slabs);
+  set(result, "freeSlabs", report.slabs_free);
+  const napi_value classes = table("classes", report.classes.size());
+  for (uint32_t i = 0; i < report.classes.size(); i++) {
+    const DatabaseReport::SizeClass& from = report.classes[i];
+    const napi_value to = row(classes, i);
+    set(to, "size", from.size);
+    set(to, "slabs", from.slabs);
+    set(to, "live", from.live);
+    set(to, "retired", from.retired);
+    set(to, "cached", from.cached);
+    set(to, "free", from.free);
+    set(to, "liveBytes", from.live_bytes);
+  }
+  const napi_value pins = table("pins", report.pins.size());
+  for (uint32_t i = 0; i < report.pins.size(); i++) {
+    const DatabaseReport::Pin& from = report.pins[i];
+    const napi_value to = row(pins, i);
+    SetField(env, to, "kind", Text(env, from.kind));
+    set(to, "pid", from.process);
+    set(to, "version", from.version);
+    set(to, "age", report.version - std::min(from.version, report.version));
+    set(to, "users", from.users);
+    set(to, "heldBytes", from.held_bytes);
+  }
+  const napi_value processes = table("processes", report.processes.size());
+  for (uint32_t i = 0; i < report.processes.size(); i++) {
+    const DatabaseReport::Process& from = report.processes[i];
+    const napi_value to = row(processes, i);
+    set(to, "pid", from.process);
+    set(to, "threads", from.threads);
+    set(to, "pins", from.pins);
+    set(to, "containers", from.containers);
+  }
+  return result;
+}
+
+napi_value Report(napi_env env, napi_callback_info info) {
+  const Call<0> call(env, info);
+  Session* session = Live(call.handle());
+  if (session == nullptr) return nullptr;
+  DatabaseReport report;
+  const Status status = session->Report(&report);
+  return status.ok() ? ReportRows(env, report) : Throw(call.handle(), status);
+}
+
+// [[process id, [container id...]]...]
+napi_value Proxies(napi_env env, napi_callback_info info) {
+  const Call<0> call(env, info);
+  Session* session = Live(call.handle());
+  if (session == nullptr) return nullptr;
+  std::map<uint64_t, std::vector<uint64_t>> by_process;
+  const Status status = session->Proxies(&by_process);
+  if (!status.ok()) return Throw(call.handle(), status);
+  napi_value result = nullptr;
+  napi_create_array(env, &result);
+  uint32_t at = 0;
+  for (const auto& [process, ids] : by_process) {
+    napi_value pair = nullptr, list = nullptr;
+    napi_create_array_with_length(env, 2, &pair);
+    napi_create_array_with_length(env, ids.size(), &list);
+    for (uint32_t i = 0; i < ids.size(); i++) napi_set_element(env, list, i, Number(env, static_cast<double>(ids[i])));
+    napi_set_element(env, pair, 0, Number(env, static_cast<double>(process)));
+    napi_set_element(env, pair, 1, list);
+    napi_set_element(env, result, at++, pair);
+  }
+  return result;
+}
+
+napi_value Names(napi_env env, napi_callback_info info) {
+  const Call<0> call(env, info);
+  Session* session = Live(call.handle());
+  if (session == nullptr) return nullptr;
+  std::vector<std::string> names;
+  const Status status = session->Names(&names);
+  if (!status.ok()) return Throw(call.handle(), status);
+  napi_value result = nullptr;
+  napi_create_array_with_length(env, names.size(), &result);
+  for (uint32_t i = 0; i < names.size(); i++) napi_set_element(env, result, i, Text(env, names[i]));
+  return result;
+}
+
 constexpr Method kMethods[] = {
     {"close", Close},       {"begin", Begin},         {"commit", Commit},   {"abort", Abort},
     {"stats", Stats},       {"snapshot", Snapshot},   {"release", ReleaseView}, {"version", Version},
     {"options", Options},   {"setMeta", SetMeta},     {"setDurability", SetDurability},
     {"syncNow", SyncNow},   {"info", Info},           {"inTransaction", InTransaction},
+    {"report", Report},     {"proxies", Proxies},     {"names", Names},
 };
 
 }  // namespace

@@ -1,10 +1,9 @@
 #include "model/maintenance.h"
 
 #include <algorithm>
-#include <cinttypes>
-#include <cstdio>
 
 #include "model/container_gc.h"
+#include "model/each_block.h"
 #include "model/reachability.h"
 #include "store/allocator.h"
 #include "store/horizon.h"
@@ -31,20 +30,6 @@ class MarkBits {
  private:
   std::vector<uint64_t> words_;
 };
-
-// Visits every block of every assigned slab: visit(ref, state word, size in bytes).
-template <class F>
-void EachBlock(Mapping* mapping, F&& visit) {
-  const uint64_t slabs = mapping->MapPublished() / kSlabSize;
-  for (uint64_t slab = 1; slab < slabs; slab++) {
-    const uint64_t use = mapping->slab_state(slab)->load(std::memory_order_acquire);
-    Atomic64* states = mapping->block_states(slab);
-    if (SlabUseOf(use) == SlabUse::kSpan) visit(BlockAt(slab, 0, kSpanClass), states, SlabDetail(use) * kSlabSize);
-    if (SlabUseOf(use) != SlabUse::kSmall || SlabDetail(use) >= kClassCount) continue;
-    const auto size_class = static_cast<uint32_t>(SlabDetail(use));
-    for (uint32_t i = 0; i < BlocksPerSlab(size_class); i++) visit(BlockAt(slab, i, size_class), states + i, kClassSizes[size_class]);
-  }
-}
 
 void Census(Mapping* mapping, Counts* counts) {
   EachBlock(mapping, [&](Ref, Atomic64* word, uint64_t size) {
@@ -234,46 +219,6 @@ void DatabaseStats(Mapping* mapping, std::vector<std::pair<std::string, double>>
   add("retiredBlocks", counts.retired);
   add("retiredBytes", counts.retired_bytes);
   add("freeBytes", counts.free_bytes);
-}
-
-std::string DescribeDatabase(Mapping* mapping, const std::string& path) {
-  std::vector<std::pair<std::string, double>> stats;
-  DatabaseStats(mapping, &stats);
-  std::string text = path + "\n";
-  char line[160];
-  for (const auto& [name, value] : stats) {
-    std::snprintf(line, sizeof line, "  %-16s %.0f\n", name.c_str(), value);
-    text += line;
-  }
-  if (!DescribesBlocks(mapping)) return text;
-  struct Row {
-    uint64_t slabs = 0, live = 0, retired = 0, cached = 0, free = 0;
-  };
-  std::vector<Row> rows(kClassCount + 1);
-  uint64_t last_slab = 0;
-  EachBlock(mapping, [&](Ref ref, Atomic64* word, uint64_t) {
-    Row& row = rows[std::min(RefClass(ref), kClassCount)];
-    const uint64_t slab = RefGranule(ref) / kGranulesPerSlab;
-    if (slab != last_slab) row.slabs++;
-    last_slab = slab;
-    switch (BlockUseOf(word->load(std::memory_order_relaxed))) {
-      case BlockUse::kFree: row.free++; break;
-      case BlockUse::kCached: row.cached++; break;
-      case BlockUse::kLive: row.live++; break;
-      case BlockUse::kRetired: row.retired++; break;
-    }
-  });
-  text += "  class     slabs      live   retired    cached      free\n";
-  for (uint32_t c = 0; c <= kClassCount; c++) {
-    const Row& row = rows[c];
-    if (row.slabs == 0) continue;
-    char name[16];
-    std::snprintf(name, sizeof name, c == kClassCount ? "span" : "%" PRIu32, c == kClassCount ? 0 : kClassSizes[c]);
-    std::snprintf(line, sizeof line, "  %-6s %8" PRIu64 "  %8" PRIu64 "  %8" PRIu64 "  %8" PRIu64 "  %8" PRIu64 "\n", name, row.slabs,
-                  row.live, row.retired, row.cached, row.free);
-    text += line;
-  }
-  return text;
 }
 
 }  // namespace pongo

@@ -21,7 +21,6 @@ Status VerifyDatabase(Mapping* mapping, Counts* counts, std::string* problem);
 Status CollectGarbage(Mapping* mapping, bool complete, Counts* before, Counts* after);
 
 void DatabaseStats(Mapping* mapping, std::vector<std::pair<std::string, double>>* stats);
-std::string DescribeDatabase(Mapping* mapping, const std::string& path);
 
 }  // namespace pongo
 
