@@ -1,4 +1,4 @@
-// All tests: the engine's, those on Node, the types, the package. The last line sums them.
+// All tests: the engine's, those on Node, Python's, the types, the package. The last line sums them.
 //
 //   node scripts/test.mjs
 
@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { coreTests } from './core.mjs'
 import { crashTests } from './crash.mjs'
+import { test as pythonTests } from './python.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const require = createRequire(import.meta.url)
@@ -43,6 +44,7 @@ export function allTests() {
     () => coreTests([]),
     () => crashTests([]),
     vitest,
+    () => pythonTests(),
     () => one([require.resolve('typescript/bin/tsc'), '-p', 'test/types']),
     () => one(['scripts/pack_test.mjs']),
   ]) {

@@ -21,7 +21,7 @@ function warn(file, line, text) {
   process.stdout.write(`${file}:${line}: warning: ${text}\n`)
 }
 
-const skipped = new Set(['node_modules', 'build', 'dist', 'coverage', '.git', 'package-lock.json'])
+const skipped = new Set(['node_modules', 'build', 'dist', 'coverage', '.git', 'package-lock.json', '__pycache__'])
 
 function filesOf(folder) {
   if (!existsSync(join(root, folder))) return []

@@ -320,7 +320,7 @@ Status Session::Commit(bool* committed) {
     return Status::Ok();
   }
   s.attempts.reset();
-  return wrote && s.durability == Durability::kSync ? s.file->SyncTo(s.transaction.committed_version()) : Status::Ok();
+  return wrote && s.durability == Durability::kSync ? s.SyncTo(s.transaction.committed_version()) : Status::Ok();
 }
 
 Status Session::Abort() {

@@ -25,6 +25,7 @@
 #include "model/plain.h"
 #include "model/value_view.h"
 #include "util/status.h"
+#include "util/wait_hooks.h"
 
 namespace pongo {
 
@@ -41,6 +42,10 @@ class Session {
   static Result<std::unique_ptr<Session>> Open(const std::string& path, const OpenOptions& options, std::string* detail);
   ~Session();
   Status Close();  // idempotent
+  // One more session on the same file, with the options of this one: for another thread.
+  Result<std::unique_ptr<Session>> Another();
+  // Called around every wait of this session for other committers or for the disk.
+  void SetWaitHooks(const WaitHooks& hooks);
 
   // -- keyed containers --
   // `found` is called at most once, with the value, while the version it came from cannot be reclaimed.
@@ -97,6 +102,9 @@ class Session {
 
   // -- transactions --
   Status Begin();
+  // As Begin, but waits for its turn first, so that others make room: for what cannot be run again after a conflict. A
+  // conflict stays possible (with a writer that had begun before, or after 100 ms without progress): then Abort ends the turn.
+  Status BeginFirst();
   Status Commit(bool* committed);  // false: conflict; the transaction is over and may be run again
   Status Abort();
   bool InTransaction() const;

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -16,6 +17,7 @@
 #include "model/operations.h"
 #include "store/pidcache.h"
 #include "store/turn.h"
+#include "util/wait_hooks.h"
 
 namespace pongo {
 
@@ -121,7 +123,7 @@ class SessionImpl {
       if ((status.code() == Code::kFULL || status.code() == Code::kNOSPACE) && !checkpointed) {
         // Perhaps only the older durable root holds the space: make the present one durable and try once more.
         checkpointed = true;
-        PONGO_TRY(file->SyncTo(mapping->header()->version.load(std::memory_order_seq_cst)));
+        PONGO_TRY(SyncTo(mapping->header()->version.load(std::memory_order_seq_cst)));
         restart();
         continue;
       }
@@ -130,8 +132,13 @@ class SessionImpl {
       turn.Lost(&attempts);
       restart();
     }
-    if (sync || durability == Durability::kSync) return file->SyncTo(transaction.committed_version());
+    if (sync || durability == Durability::kSync) return SyncTo(transaction.committed_version());
     return Status::Ok();
+  }
+
+  Status SyncTo(uint64_t version) {
+    const WaitScope waiting(wait_hooks);
+    return file->SyncTo(version);
   }
 
   // For the calls that may come from any thread, while Close takes the file away.
@@ -150,6 +157,7 @@ class SessionImpl {
   Operations operations;
   Pidcache pidcache;
   Turn turn;
+  WaitHooks wait_hooks;
   std::unique_ptr<Turn::Attempts> attempts;  // of the explicit transaction that is being run again and again
   Durability durability = Durability::kCheckpoint;
   std::atomic<bool> closed{false};

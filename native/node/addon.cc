@@ -12,7 +12,7 @@
 #include "handle.h"
 #include "methods.h"
 #include "results.h"
-#include "uuid.h"
+#include "model/uuid.h"
 
 namespace pongo::node {
 namespace {

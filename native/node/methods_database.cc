@@ -9,7 +9,7 @@
 #include "methods.h"
 #include "model/report.h"
 #include "results.h"
-#include "uuid.h"
+#include "model/uuid.h"
 
 namespace pongo::node {
 namespace {

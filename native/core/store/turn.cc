@@ -14,6 +14,7 @@ void Turn::Pass(uint64_t ticket) {
 }
 
 void Turn::Wait(Attempts* attempts) {
+  const WaitScope waiting(*hooks_);
   ControlHeader* header = mapping_->header();
   uint32_t spins = 0;
   const uint64_t start = port::Nanoseconds();
@@ -44,7 +45,11 @@ void Turn::Lost(Attempts* attempts) {
     for (uint32_t i = 0; i < 32u << attempts->lost_; i++) port::Relax();
     return;
   }
-  attempts->ticket_ = mapping_->header()->turn_next.fetch_add(1, kRelaxed) + 1;
+  Draw(attempts);
+}
+
+void Turn::Draw(Attempts* attempts) {
+  if (attempts->ticket_ == 0) attempts->ticket_ = mapping_->header()->turn_next.fetch_add(1, kRelaxed) + 1;
 }
 
 void Turn::Leave(uint64_t ticket) {

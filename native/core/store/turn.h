@@ -12,6 +12,7 @@
 
 #include "port/port.h"
 #include "store/mapping.h"
+#include "util/wait_hooks.h"
 
 namespace pongo {
 
@@ -48,6 +49,11 @@ class Turn {
 
   // After a lost attempt.
   void Lost(Attempts* attempts);
+  // Draws a ticket before the first attempt, for one that cannot be repeated.
+  void Draw(Attempts* attempts);
+
+  // `hooks` must outlive the turn.
+  void set_wait_hooks(const WaitHooks* hooks) { hooks_ = hooks; }
 
  private:
   static constexpr uint64_t kTurnLimitNs = 100'000'000;  // a holder that makes no progress for so long is passed over
@@ -57,7 +63,10 @@ class Turn {
   void Leave(uint64_t ticket);
   void Pass(uint64_t ticket);
 
+  static constexpr WaitHooks kNoHooks{};
+
   Mapping* mapping_;
+  const WaitHooks* hooks_ = &kNoHooks;
 };
 
 }  // namespace pongo

@@ -1,13 +1,13 @@
 // UUIDs of RFC 9562. Callable from any thread.
-#ifndef PONGO_NODE_UUID_H_
-#define PONGO_NODE_UUID_H_
+#ifndef PONGO_MODEL_UUID_H_
+#define PONGO_MODEL_UUID_H_
 
 #include <cstdint>
 #include <string>
 
 #include "util/status.h"
 
-namespace pongo::node {
+namespace pongo {
 
 // Version 4: random.
 Status MakeUuid4(uint8_t bytes[16]);
@@ -19,6 +19,6 @@ Status MakeUuid7(uint8_t bytes[16]);
 // The canonical lower-case text.
 std::string UuidText(const uint8_t bytes[16]);
 
-}  // namespace pongo::node
+}  // namespace pongo
 
-#endif  // PONGO_NODE_UUID_H_
+#endif  // PONGO_MODEL_UUID_H_

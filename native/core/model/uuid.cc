@@ -1,10 +1,10 @@
-#include "uuid.h"
+#include "model/uuid.h"
 
 #include <atomic>
 
 #include "port/port.h"
 
-namespace pongo::node {
+namespace pongo {
 
 Status MakeUuid4(uint8_t bytes[16]) {
   PONGO_TRY(port::RandomBytes(bytes, 16));
@@ -42,4 +42,4 @@ std::string UuidText(const uint8_t bytes[16]) {
   return text;
 }
 
-}  // namespace pongo::node
+}  // namespace pongo
