@@ -11,7 +11,7 @@ import {
   getPath,
   nativeCopy,
   popKey,
-  setPath,
+  setPathExpiring,
 } from './dict_operations'
 import { PongoTypeError, pongoError, show } from './errors'
 import type { Handle } from './handle'
@@ -22,9 +22,14 @@ import { busy, kLive, writable, type Ref } from './live'
 import {
   booleanOption,
   checkOptions,
+  expiringFlags,
+  expiryOption,
   integerOption,
+  keepExpiry,
   needFunction,
-  setFlags,
+  timeToLive,
+  type ExpiryOptions,
+  type NativeExpiry,
   type PathOptions,
   type SetOptions,
 } from './options'
@@ -61,7 +66,6 @@ export interface RangeOptions {
 
 const boundNames = ['gt', 'gte', 'lt', 'lte', 'prefix']
 const rangeNames = [...boundNames, 'reverse', 'limit', 'offset', 'native']
-const addNames = ['fail', 'sync']
 
 export interface CollectionOptions {
   /** A MultiCollection: many values for one key. */
@@ -131,7 +135,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
     return this.#id
   }
 
-  /** The number of entries; of a MultiCollection, of pairs. O(1). */
+  /** The number of entries, those included that have expired and not been cleaned away; of a MultiCollection, of pairs. O(1). */
   get size(): number {
     return this.#native.size(this.#view, this.#id)
   }
@@ -151,21 +155,71 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
   }
 
   /**
-   * Stores a value; returns the collection, as Map does. O(log n).
+   * Stores a value; returns the collection, as Map does. O(log n). Without `ttl` or `expiresAt` a key that had an expiry loses it.
    *
-   * @param options `fail`: throw `EXISTS` when the key is present; `sync`: return when the write is on disk.
+   * @param options `fail`: throw `EXISTS` when the key is present; `sync`: return when the write is on disk; `ttl`: the key is
+   * absent for every process from so many milliseconds on; `expiresAt`: from that Date on.
    * Errors: `TYPE`, `VALUE`, `DEPTH` when the value or the key cannot be stored, `FULL`, `NOSPACE`, `READONLY`.
    *
    * @example
    * users.set('ann', { age: 30 })
    * users.set('ann', {}, { fail: true })   // throws PONGO_ERR_EXISTS
+   * sessions.set(token, user, { ttl: 30 * 60_000 })
    */
-  set(key: K, value: V, options?: SetOptions): this {
+  set(key: K, value: V, options?: SetOptions & ExpiryOptions): this {
     this.#writable()
-    const flags = options === undefined ? 0 : setFlags('set', options)
-    if (flags !== 0) checkSync(this.#ref, flags)
-    this.#native.set(this.#id, this.#key(key), encodeValue(this.#ref.handle, value, key), flags)
+    if (options !== undefined) {
+      const flags = expiringFlags('set', options)
+      this.#put(key, value, flags, expiryOption('set', options))
+      return this
+    }
+    this.#native.set(this.#id, this.#key(key), encodeValue(this.#ref.handle, value, key), 0)
     return this
+  }
+
+  #put(key: unknown, value: unknown, flags: number, expiry: NativeExpiry | undefined): void {
+    if (flags !== 0) checkSync(this.#ref, flags)
+    const native = this.#key(key)
+    const encoded = encodeValue(this.#ref.handle, value, key)
+    if (expiry === undefined) this.#native.set(this.#id, native, encoded, flags)
+    else this.#native.setExpiring(this.#id, native, encoded, flags, ...expiry)
+  }
+
+  /**
+   * Lets a key expire in `ms` milliseconds; 0: at once. Returns whether it was present. O(log n).
+   *
+   * Errors: `ARG` when `ms` is no number from 0 on; `TYPE` in a MultiCollection.
+   *
+   * @example
+   * sessions.expire(token, 60_000)
+   * sessions.expire('nobody', 1000)   // false
+   */
+  expire(key: K, ms: number): boolean {
+    this.#writable()
+    return this.#native.setExpiry(this.#id, this.#key(key), ...timeToLive('expire', 'the time', ms))
+  }
+
+  /**
+   * How many milliseconds a key has left, rounded up; undefined when it does not expire, or is absent. O(log n).
+   *
+   * @example
+   * sessions.ttl(token)
+   * sessions.ttl('nobody')   // undefined
+   */
+  ttl(key: K): number | undefined {
+    return this.#native.timeLeft(this.#view, this.#id, this.#key(key))
+  }
+
+  /**
+   * Takes the expiry of a key away; returns whether the key was present. O(log n).
+   *
+   * @example
+   * sessions.persist(token)
+   * sessions.ttl(token)   // undefined
+   */
+  persist(key: K): boolean {
+    this.#writable()
+    return this.#native.setExpiry(this.#id, this.#key(key), 0, 0)
   }
 
   /**
@@ -283,14 +337,15 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
   /**
    * Writes at a path from here, atomically; returns the collection.
    *
-   * Errors: `KEY` when an intermediate is missing, `EXISTS` with `fail`.
+   * Errors: `KEY` when an intermediate is missing, `EXISTS` with `fail`, `TYPE` with `ttl` or `expiresAt` when the path leads into
+   * something else than a Collection: only its entries expire.
    *
    * @example
    * users.setPath('ann.age', 31)
    * users.setPath(['ann', 'tags', 0], 'x')
    */
-  setPath(path: Path, value: unknown, options?: SetOptions & PathOptions): this {
-    setPath(this.#ref, 'setPath', path, value, options)
+  setPath(path: Path, value: unknown, options?: SetOptions & ExpiryOptions & PathOptions): this {
+    setPathExpiring(this.#ref, 'setPath', path, value, options)
     return this
   }
 
@@ -310,7 +365,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
   }
 
   /**
-   * Adds to a number, atomically; an absent one counts from 0; returns the sum. O(log n).
+   * Adds to a number, atomically; an absent one counts from 0; returns the sum. An expiry stays. O(log n).
    *
    * Errors: `TYPE` when the value is no number.
    *
@@ -325,7 +380,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
 
   /**
    * Stores `next` only if the value equals `expected` (deeply), atomically; returns whether it did.
-   * `expected` undefined: absent; `next` undefined: delete.
+   * `expected` undefined: absent; `next` undefined: delete. As `set` it takes an expiry away.
    *
    * @example
    * locks.cas('job', undefined, process.pid)
@@ -338,7 +393,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
   }
 
   /**
-   * Replaces a value by what `fn` makes of it, atomically; returns that. `fn` may run again; undefined deletes.
+   * Replaces a value by what `fn` makes of it, atomically; returns that. `fn` may run again; undefined deletes. An expiry stays.
    *
    * @example
    * counts.modify('ann', (n) => (n ?? 0) * 2)
@@ -351,7 +406,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
     return this.#handle.transaction(() => {
       const next = fn(this.#native.get(0, this.#id, native) as V | undefined)
       if (next === undefined) this.#native.delete(this.#id, native)
-      else this.#native.set(this.#id, native, encodeValue(this.#handle, next, key), 0)
+      else this.#native.set(this.#id, native, encodeValue(this.#handle, next, key), keepExpiry)
       return next
     })
   }
@@ -360,17 +415,17 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
    * Stores a plain object under its id property (`db.meta.id`, by default `_id`). When it has none, `db.meta['.newkey']`
    * makes one, by default a time-ordered UUID. Returns the id; `doc` is not changed. O(log n).
    *
-   * @param options `fail`: throw `EXISTS` when the id is taken, instead of replacing; `sync`.
+   * @param options `fail`: throw `EXISTS` when the id is taken, instead of replacing; `sync`; `ttl`, `expiresAt`: see `set`.
    * Errors: `TYPE` when `doc` is no plain object.
    *
    * @example
    * const id = users.add({ name: 'Ann' })
    * users.get(id)._id.equals(id)
    */
-  add(doc: object, options?: SetOptions): any {
+  add(doc: object, options?: SetOptions & ExpiryOptions): any {
     this.#writable()
-    const flags = setFlags('add', checkOptions('add', options, addNames))
-    checkSync(this.#ref, flags)
+    const flags = expiringFlags('add', options)
+    const expiry = expiryOption('add', options)
     if (!isPlainObject(doc)) throw pongoError('TYPE', `add needs a plain object, not ${show(doc)}`)
     const name = this.#native.options().idKey
     let id = Object.hasOwn(doc, name) ? doc[name] : undefined
@@ -379,7 +434,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
       id = this.#handle.makeId(doc)
       Object.defineProperty(copy, name, { value: id, writable: true, enumerable: true, configurable: true })
     }
-    this.#native.set(this.#id, this.#key(id), encodeValue(this.#handle, copy, id), flags)
+    this.#put(id, copy, flags, expiry)
     return id
   }
 
@@ -391,7 +446,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
    * events.first()?.[0]
    */
   first(): [K, V] | undefined {
-    return this.#native.at(this.#view, this.#id, 0) as [K, V] | undefined
+    return this.#native.edge(this.#view, this.#id, 1) as [K, V] | undefined
   }
 
   /**
@@ -402,7 +457,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
    * events.last()?.[0]
    */
   last(): [K, V] | undefined {
-    return this.at(-1)
+    return this.#native.edge(this.#view, this.#id, -1) as [K, V] | undefined
   }
 
   /**
@@ -418,7 +473,8 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
   }
 
   /**
-   * The entry at a position, from the end when negative, or undefined. O(log n).
+   * The entry at a position, from the end when negative, or undefined. Positions, as `size`, count entries that have expired until
+   * the background cleaner has taken them out. O(log n).
    *
    * @example
    * scores.at(0)

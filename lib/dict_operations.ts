@@ -5,7 +5,17 @@ import { pongoError, show } from './errors'
 import { PagedIterator, What } from './iterators'
 import { jsonText, parseJson } from './json'
 import { refOf, writable, type Ref } from './live'
-import { needFunction, separator, setFlags, type PathOptions, type SetOptions } from './options'
+import {
+  expiringFlags,
+  expiryOption,
+  keepExpiry,
+  needFunction,
+  separator,
+  setFlags,
+  type ExpiryOptions,
+  type PathOptions,
+  type SetOptions,
+} from './options'
 import { nativePath, pathPlace, type Path } from './path'
 import { plainCopy } from './plain'
 import { search } from './search'
@@ -61,6 +71,25 @@ export function setPath(ref: Ref, what: string, path: Path, value: unknown, opti
   checkSync(ref, flags)
   const wire = encodeValue(ref.handle, value, pathPlace(path, sep))
   ref.native.setPath(ref.id, nativePath(ref.handle, what, path), sep, wire, flags)
+}
+
+/** As `setPath`, of a Collection: the options may say when the entry expires. */
+export function setPathExpiring(
+  ref: Ref,
+  what: string,
+  path: Path,
+  value: unknown,
+  options?: SetOptions & ExpiryOptions & PathOptions,
+): void {
+  const expiry = expiryOption(what, options)
+  writable(ref)
+  const flags = expiringFlags(what, options, true)
+  const sep = separator(what, options, true)
+  checkSync(ref, flags)
+  const wire = encodeValue(ref.handle, value, pathPlace(path, sep))
+  const native = nativePath(ref.handle, what, path)
+  if (expiry === undefined) ref.native.setPath(ref.id, native, sep, wire, flags)
+  else ref.native.setPathExpiring(ref.id, native, sep, wire, flags, ...expiry)
 }
 
 /** A value to store, or undefined for "delete". */
@@ -193,7 +222,7 @@ export const dictOperations: Record<string, unknown> = Object.assign(Object.crea
       refuseMulti(ref, native)
       const next = fn(ref.native.getPath(0, ref.id, native, '.'))
       if (next === undefined) ref.native.deletePath(ref.id, native, '.')
-      else ref.native.setPath(ref.id, native, '.', encodeValue(ref.handle, next, pathPlace(path, '.')), 0)
+      else ref.native.setPath(ref.id, native, '.', encodeValue(ref.handle, next, pathPlace(path, '.')), keepExpiry)
       return next
     })
   },

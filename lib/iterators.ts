@@ -5,8 +5,11 @@ import { pongoError } from './errors'
 import type { Ref } from './live'
 import { plainPage } from './plain'
 
-/** What a page holds. `plain` is added when containers come as plain copies. */
-export const What = { keys: 1, values: 2, entries: 3, plain: 4 } as const
+/**
+ * What a page holds. `plain` is added when containers come as plain copies, `whole` when a page that does not reach the end is
+ * useless.
+ */
+export const What = { keys: 1, values: 2, entries: 3, plain: 4, whole: 8 } as const
 
 const pageSize = 256
 
@@ -18,16 +21,23 @@ const abandoned = new FinalizationRegistry<{ native: NativeDb; view: View }>(({ 
   }
 })
 
-// As the addon's `page`, with plain copies made into values.
-function readPage(ref: Ref, view: View, start: number, count: number, step: 1 | -1, what: number): unknown[] {
+// As the addon's `page`, with plain copies made into values. undefined: only with What.whole.
+function readPage(
+  ref: Ref,
+  view: View,
+  start: number,
+  count: number,
+  step: 1 | -1,
+  what: number,
+): unknown[] | undefined {
   const page = ref.native.page(view, ref.id, start, count, step, what)
-  if ((what & What.plain) === 0) return page
+  if (page === undefined || (what & What.plain) === 0) return page
   return plainPage(ref.handle, page, (what & What.entries) === What.entries ? 2 : 1)
 }
 
 /** The whole content in one consistent read: values, keys, or both flat. */
 export function readAll(ref: Ref, what: number, view: View = ref.view): unknown[] {
-  return readPage(ref, view, 0, Infinity, 1, what)
+  return readPage(ref, view, 0, Infinity, 1, what)!
 }
 
 export interface Window {
@@ -57,9 +67,11 @@ export class PagedIterator<T> implements IterableIterator<T> {
   #view: View = 0
   #page: unknown[] = []
   #at = 0
-  // Where the next page begins, and how many entries are left for it and those after.
+  // Where the next page begins, how many positions are left for it and those after, and how many entries are still wanted: some of
+  // the positions may be those of entries that have expired.
   #position = 0
   #left = 0
+  #wanted = Infinity
 
   constructor(ref: Ref, what: number, window: Window = {}) {
     this.#ref = ref
@@ -79,8 +91,8 @@ export class PagedIterator<T> implements IterableIterator<T> {
       this.#view = view
     } else if (!native.inTransaction()) {
       if (whole && native.size(0, id) < pageSize) {
-        const page = readPage(this.#ref, 0, 0, pageSize, 1, this.#what)
-        if (page.length < pageSize * this.#width) {
+        const page = readPage(this.#ref, 0, 0, pageSize, 1, this.#what + What.whole)
+        if (page !== undefined) {
           this.#page = page
           this.#left = 0
           if (this.#window.limit !== undefined) page.length = Math.min(page.length, this.#window.limit * this.#width)
@@ -104,20 +116,39 @@ export class PagedIterator<T> implements IterableIterator<T> {
   #open(atOnce: boolean): void {
     const { native, id } = this.#ref
     const { bounds, reverse, limit, offset = 0 } = this.#window
-    let [start, end] = bounds === undefined ? [0, native.size(this.#view, id)] : bounds(this.#view)
-    if (reverse === true) end = Math.max(start, end - offset)
-    else start = Math.min(end, start + offset)
+    const [start, end] = bounds === undefined ? [0, native.size(this.#view, id)] : bounds(this.#view)
+    const step = reverse === true ? -1 : 1
     this.#position = reverse === true ? end - 1 : start
-    this.#left = Math.max(0, limit === undefined ? end - start : Math.min(limit, end - start))
-    if (atOnce) this.#read(this.#left)
+    this.#left = Math.max(0, end - start)
+    this.#wanted = limit ?? Infinity
+    if (offset > 0 && this.#left > 0) {
+      const passed = native.skip(this.#view, id, this.#position, this.#left, offset, step)
+      this.#position += step * passed
+      this.#left -= passed
+    }
+    if (!atOnce) return
+    const all: unknown[] = []
+    while (this.#more()) {
+      this.#read(Infinity)
+      for (const item of this.#page) all.push(item)
+    }
+    this.#page = all
+    this.#at = 0
   }
 
-  #read(count: number): void {
+  #more(): boolean {
+    return this.#left > 0 && this.#wanted > 0
+  }
+
+  // The next page: at most `most` positions, and no more entries than are wanted.
+  #read(most: number): void {
+    const count = Math.min(this.#left, this.#wanted, most)
     const step = this.#window.reverse === true ? -1 : 1
-    this.#page = readPage(this.#ref, this.#view, this.#position, count, step, this.#what)
+    this.#page = readPage(this.#ref, this.#view, this.#position, count, step, this.#what)!
     this.#at = 0
     this.#position += step * count
     this.#left -= count
+    this.#wanted -= this.#page.length / this.#width
   }
 
   #finish(): void {
@@ -137,9 +168,9 @@ export class PagedIterator<T> implements IterableIterator<T> {
     }
     this.start()
     if (this.#at >= this.#page.length) {
-      if (this.#left > 0) {
+      while (this.#at >= this.#page.length && this.#more()) {
         try {
-          this.#read(Math.min(this.#left, pageSize))
+          this.#read(pageSize)
         } catch (error) {
           this.#done = true
           throw error

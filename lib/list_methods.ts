@@ -125,7 +125,7 @@ function write(ref: Ref, start: number, count: number, values: readonly unknown[
 }
 
 function elementsIn(ref: Ref, start: number, count: number): unknown[] {
-  return count <= 0 ? [] : ref.native.page(0, ref.id, start, count, 1, What.values)
+  return count <= 0 ? [] : ref.native.page(0, ref.id, start, count, 1, What.values)!
 }
 
 /** Elements that are to be stored again, UUIDs as themselves. */

@@ -23,7 +23,7 @@ export function prefixBounds(ref: Ref, view: View, prefix: unknown): [number, nu
   return handle.withPlainUuids(() => {
     while (low < high) {
       const middle = Math.floor((low + high) / 2)
-      const [key] = native.page(view, id, middle, 1, 1, What.keys)
+      const [key] = native.page(view, id, middle, 1, 1, What.keys)!
       if (beginsWith(key, wanted)) low = middle + 1
       else high = middle
     }

@@ -50,6 +50,8 @@ export interface Addon {
   /** Opens or creates a database for the calling thread; handles to one file share one mapping in the process. `numbers`: at least
    * 128 elements, for the numbers of the record that `plain` returns. */
   open(path: string, options: NativeOptions, hooks: Hooks, numbers: Float64Array): NativeDb
+  /** For tests: from now on the first 8 bytes of a file (int64, microseconds) are the wall clock of this process; '' the real one. */
+  followClock(path: string): void
   /** A time-ordered UUID (RFC 9562 version 7) as 16 bytes. */
   uuid7(): Uint8Array
   uuid4(): Uint8Array
@@ -67,7 +69,7 @@ export interface NativeDb {
   // -- keyed containers: Dict, Collection (and where it says so MultiCollection) --
   get(view: View, id: number, key: NativeKey): Read | undefined
   has(view: View, id: number, key: NativeKey): boolean
-  /** flags: 1 = fail with EXISTS if present, 2 = return when durable. */
+  /** flags: 1 = fail with EXISTS if present, 2 = return when durable, 4 = keep the expiry of an entry that is present. */
   set(id: number, key: NativeKey, value: NativeValue, flags: number): void
   delete(id: number, key: NativeKey): boolean
   /** Removes and returns; a container comes back live. undefined when absent. */
@@ -78,6 +80,26 @@ export interface NativeDb {
   incr(id: number, key: NativeKey, by: number | bigint): number | bigint
   /** Atomic compare-and-set by value; undefined = absent / delete. */
   cas(id: number, key: NativeKey, expected: NativeValue | undefined, next: NativeValue | undefined): boolean
+
+  // -- entries that expire: only those of a Collection (TYPE). kind: 0 never, 1 after so many ms, 2 at ms since 1970 --
+  setExpiring(id: number, key: NativeKey, value: NativeValue, flags: number, kind: number, ms: number): void
+  setPathExpiring(
+    id: number,
+    path: string | NativeKey[],
+    sep: string,
+    value: NativeValue,
+    flags: number,
+    kind: number,
+    ms: number,
+  ): void
+  /** Whether the key was present. */
+  setExpiry(id: number, key: NativeKey, kind: number, ms: number): boolean
+  /** Whole milliseconds, at least 1; undefined: absent, or without expiry. */
+  timeLeft(view: View, id: number, key: NativeKey): number | undefined
+  /** The first entry from one end that has not expired: 1 the least key, -1 the greatest. */
+  edge(view: View, id: number, step: 1 | -1): [unknown, unknown] | undefined
+  /** How many positions from `start`, at most `limit`, lead past `count` entries that have not expired. */
+  skip(view: View, id: number, start: number, limit: number, count: number, step: 1 | -1): number
 
   // -- paths: an array of segments. For a keyed container a segment is a key, for a List an index (a number, or a
   //    string of a decimal integer). A string path is split at `sep` natively. --
@@ -109,12 +131,13 @@ export interface NativeDb {
   shapeNames(shape: number): string[]
   /** Entries by position, flat: what 1 = [k, k, ...], 2 = [v, v, ...], 3 = [k, v, k, v, ...]; + 4: containers come
    * as `Plain`, and the last element is a Float64Array of the numbers of all records.
-   * start is a position from 0; step 1 upward or -1 downward; at most `count` entries. For a List keys are indices. */
-  page(view: View, id: number, start: number, count: number, step: 1 | -1, what: number): unknown[]
+   * start is a position from 0; step 1 upward or -1 downward; the entries at `count` positions, without those that have expired.
+   * For a List keys are indices. + 8: undefined when there are `count` positions or more. */
+  page(view: View, id: number, start: number, count: number, step: 1 | -1, what: number): unknown[] | undefined
   /** The positions [start, end) of the keys between two bounds. Flags: 1 = lower given, 2 = lower inclusive, 4 = upper
    * given, 8 = upper inclusive, 16 = `lo` is a prefix (a string, or a wire tuple) and `hi` unused. */
   bounds(view: View, id: number, lo: NativeKey, hi: NativeKey, flags: number): [number, number]
-  /** [key, value] at a position, or undefined. */
+  /** [key, value] at a position, expired or not, or undefined. */
   at(view: View, id: number, position: number): [unknown, unknown] | undefined
   /** The number of keys below `key`. */
   rank(view: View, id: number, key: NativeKey): number

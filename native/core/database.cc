@@ -47,6 +47,17 @@ Status Session::Close() {
 
 // -- reads --
 
+namespace {
+
+Status AbsentIfExpired(const Found& found, bool* present) {
+  bool expired;
+  PONGO_TRY(LeafEntryExpired(found.leaf, found.index, port::WallClockMicroseconds(), &expired));
+  *present = !expired;
+  return Status::Ok();
+}
+
+}  // namespace
+
 Status Session::Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor found) {
   SessionImpl& s = *impl_;
   if (view != 0 || s.transaction.active() || !s.Check().ok()) [[unlikely]]
@@ -78,6 +89,8 @@ Status Session::Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor fou
   if (status.ok()) {
     Found entry;
     status = TreeReader(s.mapping, true).Find(cached.entry.tree(), key, &present, &entry);
+    if (status.ok() && present && entry.leaf.may_expire()) [[unlikely]]
+      status = AbsentIfExpired(entry, &present);
     if (status.ok() && present) {
       ValueView value;
       status = DecodeWord(s.mapping, entry.leaf, entry.word(), &value);
@@ -126,17 +139,18 @@ Status Session::PlainValue(uint64_t view, uint64_t id, const Key& key, PlainSink
 }
 
 Status Session::PlainPage(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, FunctionRef<void(const Key&)> key,
-                          PlainSink* sink) {
+                          PlainSink* sink, uint64_t* passed) {
   return impl_->Read(view, [&](const ReadView& v) {
     Status copied;
-    PONGO_TRY(PageEntries(v, id, start, count, step, [&](const Key& k, const ValueView& value) {
+    const auto copy = [&](const Key& k, const ValueView& value) {
       key(k);
       if (value.type == ValueView::Type::kContainer)
         copied = CopyPlain(v, value.id, sink);
       else
         sink->Primitive(value);
       return copied.ok();
-    }));
+    };
+    PONGO_TRY(PageEntries(v, id, start, count, step, copy, 0, passed));
     return copied;
   });
 }
@@ -146,8 +160,8 @@ Status Session::ShapeNames(uint64_t shape, FunctionRef<void(const Key& name)> vi
   return VisitShapeNames(impl_->mapping, shape, visit);
 }
 
-Status Session::Page(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit) {
-  return impl_->Read(view, [&](const ReadView& v) { return PageEntries(v, id, start, count, step, visit); });
+Status Session::Page(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit, uint64_t* passed) {
+  return impl_->Read(view, [&](const ReadView& v) { return PageEntries(v, id, start, count, step, visit, 0, passed); });
 }
 
 Status Session::Bounds(uint64_t view, uint64_t id, const Key& lo, const Key& hi, uint32_t flags, uint64_t* begin, uint64_t* end) {
@@ -340,6 +354,7 @@ Status Session::Snapshot(uint64_t* view) {
   PONGO_TRY(s.Check());
   const uint64_t word = s.slot.Announce();
   SessionImpl::Pinned pinned;
+  pinned.now = port::WallClockMicroseconds();
   const Status read = ReadBase(s.mapping, word, &pinned.base);
   if (read.ok()) pinned.cell = s.slot.Pin(pinned.base.version, pinned.base.word, PinKind::kSnapshot);
   s.slot.Clear();

@@ -79,10 +79,11 @@ class Session {
   Status Plain(uint64_t view, uint64_t id, PlainSink* sink);
   Status PlainValue(uint64_t view, uint64_t id, const Key& key, PlainSink* sink);
   Status PlainPage(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, FunctionRef<void(const Key&)> key,
-                   PlainSink* sink);
+                   PlainSink* sink, uint64_t* passed = nullptr);
   Status ShapeNames(uint64_t shape, FunctionRef<void(const Key& name)> visit);
-  // Visits entries from position start, step +1 or -1. List: the key is empty, positions count from start.
-  Status Page(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit);
+  // Visits the entries at `count` positions from start, step +1 or -1, without those that have expired. List: the key is empty,
+  // positions count from start. *passed receives the number of positions, those of expired entries included.
+  Status Page(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit, uint64_t* passed = nullptr);
   Status Bounds(uint64_t view, uint64_t id, const Key& lo, const Key& hi, uint32_t flags, uint64_t* begin, uint64_t* end);
   Status Rank(uint64_t view, uint64_t id, const Key& key, uint64_t* rank);
   Status Shift(uint64_t id, EntryVisitor visit);
@@ -99,6 +100,21 @@ class Session {
   Status ListPush(uint64_t id, const Input& value, uint64_t* length);
   Status ListPop(uint64_t id, ValueVisitor found);
   Status ListShift(uint64_t id, ValueVisitor found);
+
+  // -- expiry: see model/value_view.h, Expiry. Only entries of Collections expire: TYPE --
+  Status SetExpiring(uint64_t id, const Key& key, const Input& value, uint32_t flags, const Expiry& expiry);
+  Status SetPathExpiring(uint64_t id, const PathStep* steps, size_t count, const Input& value, uint32_t flags, const Expiry& expiry);
+  // Changes the expiry of a present key; kNever takes it away.
+  Status SetExpiry(uint64_t id, const Key& key, const Expiry& expiry, bool* was_present);
+  // *expires: whether the key is present and has an expiry; *microseconds: how long it has left, above 0.
+  Status TimeLeft(uint64_t view, uint64_t id, const Key& key, bool* expires, int64_t* microseconds);
+  // The first entry from one end, the least key (step 1) or the greatest (-1), among those that have not expired.
+  Status Edge(uint64_t view, uint64_t id, int step, EntryVisitor visit);
+  // How many positions from `start` on, in steps of `step` and at most `limit`, lead past `count` entries that have not expired.
+  // O(log n) in a container of which none can expire.
+  Status Skip(uint64_t view, uint64_t id, uint64_t start, uint64_t limit, uint64_t count, int step, uint64_t* passed);
+  // The entry at a position, expired or not: positions count what the cleaner has left.
+  Status At(uint64_t view, uint64_t id, uint64_t position, EntryVisitor visit);
 
   // -- transactions --
   Status Begin();

@@ -46,6 +46,7 @@ class SessionImpl {
   struct Pinned {
     Base base;
     uint32_t cell;
+    int64_t now;     // by which it judges what has expired
   };
   struct CacheEntry {
     uint64_t id = 0;
@@ -72,7 +73,7 @@ class SessionImpl {
     if (view != 0) {
       const auto found = snapshots.find(view);
       if (found == snapshots.end()) return kNoSnapshot;
-      return body(ReadView(mapping, found->second.base.table));
+      return body(ReadView(mapping, found->second.base.table, found->second.now));
     }
     if (transaction.is_explicit() && transaction.active()) {
       PONGO_TRY(transaction.poison());

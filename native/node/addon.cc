@@ -142,6 +142,16 @@ napi_value MakeUuid(napi_env env, Status (*make)(uint8_t*)) {
 napi_value Uuid4(napi_env env, napi_callback_info) { return MakeUuid(env, MakeUuid4); }
 napi_value Uuid7(napi_env env, napi_callback_info) { return MakeUuid(env, MakeUuid7); }
 
+// For tests: the wall clock of this process from now on is in a file. An empty path: the real one again.
+napi_value FollowClock(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument = nullptr;
+  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
+  const Status status = port::FollowClockFile(Text(env, argument));
+  if (!status.ok()) napi_throw_error(env, nullptr, Message(status, {}).c_str());
+  return nullptr;
+}
+
 // Registration goes through node-addon-api. The calls that JavaScript makes later use Node-API itself: they are measured in
 // nanoseconds, and the wrappers end the process when a call fails in a worker that is being terminated.
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
@@ -149,7 +159,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
     Napi::Error::New(env, "the addon could not attach to this JavaScript environment").ThrowAsJavaScriptException();
     return exports;
   }
-  constexpr Method kFunctions[] = {{"open", Open}, {"uuid4", Uuid4}, {"uuid7", Uuid7}};
+  constexpr Method kFunctions[] = {{"open", Open}, {"uuid4", Uuid4}, {"uuid7", Uuid7}, {"followClock", FollowClock}};
   for (const Method& function : kFunctions) {
     napi_value value = nullptr;
     if (napi_create_function(env, function.name, NAPI_AUTO_LENGTH, function.callback, nullptr, &value) != napi_ok) break;

@@ -20,6 +20,7 @@ std::span<const Method> PathMethods();
 std::span<const Method> ContainerMethods();
 std::span<const Method> ListMethods();
 std::span<const Method> DatabaseMethods();
+std::span<const Method> ExpiryMethods();
 std::span<const Method> BackgroundMethods();
 std::span<const Method> BackupMethods();
 

@@ -140,18 +140,21 @@ napi_value Page(napi_env env, napi_callback_info info) {
   if (napi_get_value_double(env, call[4], &step) != napi_ok || (step != 1 && step != -1)) {
     return Throw(handle, Status(Code::kARG, "neither 1 nor -1"), "step");
   }
-  if ((what & 3) == 0 || what > 7) return Throw(handle, Status(Code::kARG, "not a choice of columns"), "what");
+  if ((what & 3) == 0 || what > 15) return Throw(handle, Status(Code::kARG, "not a choice of columns"), "what");
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
   const int direction = step > 0 ? 1 : -1;
   EntryList entries(handle, view, static_cast<uint32_t>(what & 3));
   entries.CountFrom(start, direction);
+  uint64_t passed = 0;
+  const bool whole = (what & 8) != 0;
   if ((what & 4) != 0) {
     PlainResult result(handle);
     uint32_t index = 0;
     const Status copied = session->PlainPage(
-        view, id, start, count, direction, [&](const Key& key) { result.Into(entries.AddKey(key), index++); }, &result);
+        view, id, start, count, direction, [&](const Key& key) { result.Into(entries.AddKey(key), index++); }, &result, &passed);
     if (!copied.ok()) return Throw(handle, copied);
+    if (whole && passed >= count) return Undefined(env);
     const napi_value page = entries.Release();
     if (page == nullptr) return nullptr;
     uint32_t length = 0;
@@ -162,12 +165,13 @@ napi_value Page(napi_env env, napi_callback_info info) {
     }
     return page;
   }
-  const Status status =
-      session->Page(view, id, start, count, direction, [&entries](const Key& key, const ValueView& value) {
-        entries.Add(key, value);
-        return true;
-      });
-  return status.ok() ? entries.Release() : Throw(handle, status);
+  const auto add = [&entries](const Key& key, const ValueView& value) {
+    entries.Add(key, value);
+    return true;
+  };
+  const Status status = session->Page(view, id, start, count, direction, add, &passed);
+  if (!status.ok()) return Throw(handle, status);
+  return whole && passed >= count ? Undefined(env) : entries.Release();
 }
 
 napi_value Bounds(napi_env env, napi_callback_info info) {
@@ -209,7 +213,7 @@ napi_value At(napi_env env, napi_callback_info info) {
   if (session == nullptr) return nullptr;
   EntryList entries(handle, view, 3);
   entries.CountFrom(position, 1);
-  const Status status = session->Page(view, id, position, 1, 1, [&entries](const Key& key, const ValueView& value) {
+  const Status status = session->At(view, id, position, [&entries](const Key& key, const ValueView& value) {
     entries.Add(key, value);
     return false;
   });

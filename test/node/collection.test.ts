@@ -198,7 +198,7 @@ describe('a Collection', () => {
     c.set('a', 1, { sync: true })
     expectCode('EXISTS', () => c.set('a', 2, { fail: true }))
     expect(c.get('a')).toBe(1)
-    expectCode('ARG', () => c.set('a', 1, { ttl: 1000 } as any), /ttl/)
+    expectCode('ARG', () => c.set('a', 1, { tll: 1000 } as any), /tll/)
     expectCode('ARG', () => c.set('a', 1, 5 as any))
     expectCode('TYPE', () => c.set('a', undefined))
     expectCode('KEY', () => c.pop('zoe'))

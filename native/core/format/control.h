@@ -96,7 +96,10 @@ struct ControlHeader {
   alignas(128) uint64_t chunk_size;        // meta, as stored in the next superblock; changed under the checkpoint lock
   uint32_t id_key_size;
   uint8_t id_key[256];
+  // Microseconds since 1970: no entry expires before it, except through a hint that its writer still owes. 0: nobody has looked yet.
+  alignas(128) std::atomic<int64_t> expiry_next;
 };
+inline constexpr int64_t kNoExpiry = INT64_MAX;
 static_assert(offsetof(ControlHeader, root) == 128);
 static_assert(sizeof(ControlHeader) <= kGranule * 1024);
 
@@ -254,7 +257,7 @@ constexpr uint64_t ControlLayoutHash() {
                               offsetof(ControlHeader, gc_epoch), offsetof(SlotArea, cell_pages),
                               offsetof(RegionSegment, slabs), offsetof(RegionSegment, retired), size_t{kClassCount},
                               offsetof(SlotArea, lock_wake), sizeof(LockTableHeader), sizeof(LockRecord), sizeof(LockRequest),
-                              size_t{5} /* raised when the meaning of a field changes */})
+                              size_t{6} /* raised when the meaning of a field changes */})
     hash = (hash ^ part) * 0x100000001b3u;
   return hash;
 }

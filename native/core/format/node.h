@@ -17,9 +17,11 @@
 //   shape        a keyed leaf of another kind: its keys are the names, its words are null
 //
 // prefix: bytes that all keys (of an inner node: all separators) begin with. A key slot says where the rest is:
-//   bits 0-15 distance from the end, 16-27 size, 28 overflow, 29 has form.
+//   bits 0-15 distance from the end, 16-27 size, 28 overflow, 29 has form, 30 expires.
 //   overflow: the heap holds a KeyOverflow, whose blob has the whole key.
 //   has form: the heap holds suffix, form bytes and one byte with the number of form bytes.
+//   expires: the 8 bytes before the key's bytes are the instant, microseconds since 1970, from which the entry is absent. Only in
+//   leaves, whose header then has the flag kLeafExpires; who only looks for keys need not know.
 // heads: the first 8 bytes of a separator behind the prefix, big-endian, zero-padded; separators that fit use no heap
 // (distance 0). Separator 0 does not exist: child 0 takes everything below separator 1.
 // children: a Ref; bits 40-47 are bits 32-39 of the subtree count, the rest of which is in counts.
@@ -56,7 +58,7 @@ struct NodeHeader {
   uint16_t prefix_size;  // 6
   uint16_t heap_size;    // 8   bytes from the lowest used one to the end
   uint16_t heap_dead;    // 10  of these, bytes that nothing refers to
-  uint32_t reserved;     // 12  zero
+  uint32_t reserved;     // 12  keyed leaf: flags (kLeafExpires); object table: bitmap; else zero
 };
 static_assert(sizeof(NodeHeader) == 16);
 
@@ -77,6 +79,9 @@ inline constexpr uint32_t kLevelMax = 30;
 
 inline constexpr uint32_t kSlotOverflow = 1u << 28;
 inline constexpr uint32_t kSlotForm = 1u << 29;
+inline constexpr uint32_t kSlotExpires = 1u << 30;
+inline constexpr uint32_t kLeafExpires = 1;       // flag of a leaf: entries of it may expire
+inline constexpr uint32_t kExpirySize = 8;
 constexpr uint32_t MakeSlot(uint32_t from_end, uint32_t size, uint32_t flags) { return from_end | (size << 16) | flags; }
 constexpr uint32_t SlotFromEnd(uint32_t slot) { return slot & 0xffff; }
 constexpr uint32_t SlotSize(uint32_t slot) { return (slot >> 16) & 0xfff; }
@@ -191,6 +196,16 @@ class Node {
   void set_head(uint32_t i, uint64_t h) { Store(p_ + layout_.first + 8 * i, h); }
   uint32_t slot(uint32_t i) const { return Load<uint32_t>(p_ + layout_.slots + 4 * i); }
   void set_slot(uint32_t i, uint32_t s) { Store(p_ + layout_.slots + 4 * i, s); }
+  // Whether entries of this leaf may have an expiry: the one test that leaves without any pay.
+  bool may_expire() const { return header_.reserved != 0; }
+  // The instant from which an entry of a keyed leaf is absent; 0: never. False on bad bytes.
+  bool Expiry(uint32_t i, int64_t* at) const {
+    *at = 0;
+    if (kind() != NodeKind::kMapLeaf || (slot(i) & kSlotExpires) == 0) return true;
+    const uint8_t* bytes = heap(SlotFromEnd(slot(i)) + kExpirySize, kExpirySize);
+    if (bytes != nullptr) *at = Load<int64_t>(bytes);
+    return bytes != nullptr && *at > 0;
+  }
   Ref child(uint32_t i) const { return word(i) & kRefMask; }
   uint64_t child_count(uint32_t i) const {
     return Load<uint32_t>(p_ + layout_.counts + 4 * i) | (((word(i) >> kRefBits) & 0xff) << 32);

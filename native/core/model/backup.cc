@@ -229,7 +229,7 @@ Status Copier::CopyContainer(const ObjectEntry& entry, ObjectEntry* copy) {
   Ref tree = kNullRef;
   if (entry.tree() != kNullRef) PONGO_TRY(CopyTree(kind != static_cast<uint8_t>(Kind::kList), entry.tree(), -1, &entries, &tree));
   if (entries != entry.size) return Status(Code::kCORRUPT, "a container's size does not match its entries");
-  copy->root = ObjectEntry::PackRoot(tree, kind);
+  copy->set_tree(tree);
   progress_->containers_done.fetch_add(1, std::memory_order_relaxed);
   return Status::Ok();
 }

@@ -210,7 +210,7 @@ Status Collector::Run(uint64_t epoch, uint64_t* removed, bool* skipped, bool* di
   if (read.ok()) cell = slot_->Pin(base_.version, base_.word, PinKind::kSnapshot);
   slot_->Clear();
   PONGO_TRY(read);
-  std::vector<uint64_t> roots = {kRootId, kShapesId};
+  std::vector<uint64_t> roots = {kRootId, kShapesId, kCompanionsId};  // a companion goes with its Collection, not by itself
   IdSet marked;
   Status status;
   *skipped = cell == kPinCells || !AwaitOlderOperations();

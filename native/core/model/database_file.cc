@@ -9,6 +9,7 @@
 
 #include "format/node.h"
 #include "model/container_gc.h"
+#include "model/expiry_cleaner.h"
 #include "model/reachability.h"
 #include "model/shrink.h"
 #include "model/value_view.h"
@@ -28,6 +29,7 @@ constexpr uint64_t kGateWaitNs = 30'000'000'000u;
 // Containers without a link before the first automatic collection.
 constexpr uint64_t kCollectMin = 1000;
 constexpr std::chrono::milliseconds kCollectInterval{1000};
+constexpr std::chrono::milliseconds kCleanInterval{250};
 // Versions that a crash rolled back are never given out again.
 constexpr uint64_t kVersionGapAfterCrash = uint64_t{1} << 32;
 
@@ -324,7 +326,7 @@ Status DatabaseFile::CreateDatabase(const port::File& data) {
   header->id_key_size = 3;
   std::memcpy(header->id_key, "_id", 3);
   header->version.store(1, std::memory_order_seq_cst);
-  header->container_id_next.store(kShapesId + 1, std::memory_order_seq_cst);
+  header->container_id_next.store(kCompanionsId + 1, std::memory_order_seq_cst);
 
   // The first version: an object table with the root collection and the registry of shapes, and a root record.
   ThreadSlot slot(&mapping_);
@@ -467,6 +469,7 @@ void DatabaseFile::StartBackground() {
   lock_waiter_ = std::make_unique<LockWaiter>(&mapping_);
   background_ = std::thread([this] { Background(); });
   collector_ = std::thread([this] { CollectInBackground(); });
+  if (!options_.read_only) cleaner_ = std::thread([this] { CleanInBackground(); });
 }
 
 // Checkpoints while there is something to write, and looks for threads that died.
@@ -507,6 +510,19 @@ void DatabaseFile::CollectInBackground() {
   }
 }
 
+// Also on a thread of its own: it must not wait for a checkpoint, nor hold one up.
+void DatabaseFile::CleanInBackground() {
+  const auto pause = [this](uint64_t nanoseconds) {
+    std::unique_lock<std::mutex> lock(background_mutex_);
+    return !background_wake_.wait_for(lock, std::chrono::nanoseconds(nanoseconds), [this] { return background_stop_.load(); });
+  };
+  while (pause(std::chrono::nanoseconds(kCleanInterval).count())) {
+    uint64_t removed;
+    // A failure shows itself to whoever writes or verifies.
+    if (!InForkedChild()) static_cast<void>(CleanExpired(&mapping_, pause, &removed).ok());
+  }
+}
+
 // Marking costs as much as the database is large: it is worth it when a good part of the containers have lost their last link.
 void DatabaseFile::CollectWhenWorthwhile() {
   ControlHeader* header = mapping_.header();
@@ -534,6 +550,7 @@ DatabaseFile::~DatabaseFile() {
   background_.join();
   collector_.join();
   lock_waiter_.reset();
+  if (cleaner_.joinable()) cleaner_.join();
   CloseFiles();
   Registry& registry = OpenDatabases();
   const std::lock_guard<std::recursive_mutex> lock(registry.mutex);

@@ -72,6 +72,7 @@ class DatabaseFile {
   void Background();
   void CollectInBackground();
   void CollectWhenWorthwhile();
+  void CleanInBackground();
   void CloseFiles();
 
   std::string path_;
@@ -91,6 +92,7 @@ class DatabaseFile {
   std::unique_ptr<LockWaiter> lock_waiter_;
   std::thread background_;    // checkpoints, dead slots
   std::thread collector_;
+  std::thread cleaner_;       // expired entries
   std::mutex background_mutex_;
   std::condition_variable background_wake_;
   std::atomic<bool> background_stop_{false};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/companion.h"
 #include "model/container_gc.h"
 #include "model/each_block.h"
 #include "model/reachability.h"
@@ -130,7 +131,7 @@ Status VerifyDatabase(Mapping* mapping, Counts* counts, std::string* problem) {
   SlabMap slabs(mapping);
   *counts = Counts();
   const bool described = DescribesBlocks(mapping);
-  const Status walked = PinAndMark(mapping, &slot, &marked, [&](Ref ref) -> Status {
+  Status walked = PinAndMark(mapping, &slot, &marked, [&](Ref ref) -> Status {
     if (!described) return CheckPlace(mapping, ref);
     if (!slabs.IsBlock(ref)) return Status(Code::kCORRUPT, "a ref does not name the start of a block of its class");
     const uint64_t state = mapping->block_state(ref)->load(std::memory_order_acquire);
@@ -139,6 +140,7 @@ Status VerifyDatabase(Mapping* mapping, Counts* counts, std::string* problem) {
     if (BlockUseOf(state) == BlockUse::kRetired && RetireVersion(state, now) > marked.base.version) return Status::Ok();
     return Status(Code::kCORRUPT, "a reachable block is free or retired");
   });
+  if (walked.ok()) walked = CheckCompanions(mapping, marked.base.table);
   if (walked.ok()) {
     if (described) Census(mapping, counts);
     EachBlock(mapping, [&](Ref ref, Atomic64* word, uint64_t) {

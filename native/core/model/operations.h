@@ -13,6 +13,7 @@
 #include "model/value_view.h"
 #include "model/values.h"
 #include "util/status.h"
+#include "util/testing.h"
 
 namespace pongo {
 
@@ -20,7 +21,8 @@ namespace pongo {
 class ReadView {
  public:
   ReadView(Mapping* mapping, Transaction* transaction) : mapping_(mapping), transaction_(transaction) {}
-  ReadView(Mapping* mapping, const ObjectTable& table) : mapping_(mapping), table_(table) {}
+  // now = 0: read when it is first needed.
+  ReadView(Mapping* mapping, const ObjectTable& table, int64_t now = 0) : mapping_(mapping), table_(table), now_(now) {}
 
   Status Lookup(uint64_t id, bool* present, ObjectEntry* entry) const;
   // KEY when the container does not exist, TYPE when it is not of the wanted sort.
@@ -28,17 +30,38 @@ class ReadView {
   Status List(uint64_t id, ObjectEntry* entry) const;
   Mapping* mapping() const { return mapping_; }
   bool in_transaction() const { return transaction_ != nullptr; }
+  // The instant by which this view judges what has expired.
+  int64_t now() const;
 
  private:
   Mapping* mapping_;
   Transaction* transaction_ = nullptr;
   ObjectTable table_;
+  mutable int64_t now_ = 0;
 };
+
+// Whether an entry that was found has expired by the instant of the view. Costs one test where nothing in the leaf can.
+Status LeafEntryExpired(const Node& leaf, uint32_t index, int64_t now, bool* expired);
+inline Status HasExpired(const ReadView& view, const Node& leaf, uint32_t index, bool* expired) {
+  *expired = false;
+  return leaf.may_expire() ? LeafEntryExpired(leaf, index, view.now(), expired) : Status::Ok();
+}
 
 Status GetValue(const ReadView& view, uint64_t id, const Key& key, ValueVisitor found);
 Status GetAt(const ReadView& view, uint64_t id, uint64_t index, ValueVisitor found);
 Status GetPathValue(const ReadView& view, uint64_t id, const PathStep* steps, size_t count, ValueVisitor found);
-Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit);
+// Visits the entries at `count` positions from `start` on, without those that have expired (kExpiredToo: with them).
+enum PageFlags : uint32_t { kExpiredToo = 1 };
+// *passed: the number of positions.
+Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit, uint32_t flags = 0,
+                   uint64_t* passed = nullptr);
+// The first entry from one end (step 1: the least key, -1: the greatest) that has not expired. *position: where it is.
+Status EdgeEntry(const ReadView& view, uint64_t id, int step, EntryVisitor visit, uint64_t* position);
+// The position behind `count` entries that have not expired, going from `start` in steps of `step`; at most `limit` positions away.
+// O(log n) when the container has none that can expire, else O(positions passed).
+Status SkipEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t limit, uint64_t count, int step, uint64_t* passed);
+// *expires: the instant at which a key will expire; 0 when it will not, or is absent.
+Status FindExpiry(const ReadView& view, uint64_t id, const Key& key, int64_t* expires);
 // Number of entries below `key`.
 Status FindRank(const ReadView& view, uint64_t id, const Key& key, uint64_t* rank);
 Status FindBounds(const ReadView& view, uint64_t id, const Key& lo, const Key& hi, uint32_t flags, uint64_t* begin, uint64_t* end);
@@ -52,7 +75,7 @@ class Operations {
  public:
   Operations(Transaction* transaction, ValueBuilder* builder) : txn_(transaction), builder_(builder) {}
 
-  Status Set(uint64_t id, const Key& key, const Input& value, uint32_t flags);
+  Status Set(uint64_t id, const Key& key, const Input& value, uint32_t flags, const Expiry& expiry = {});
   Status Delete(uint64_t id, const Key& key, bool* was_present);
   Status Pop(uint64_t id, const Key& key, ValueVisitor found);
   Status Shift(uint64_t id, EntryVisitor visit);
@@ -62,10 +85,15 @@ class Operations {
 
   // The container and last step that a path leads to; KEY when an intermediate is missing.
   Status ResolvePath(uint64_t id, const PathStep* steps, size_t count, uint64_t* container, const PathStep** last);
-  Status SetStep(uint64_t id, const PathStep& step, const Input& value, uint32_t flags);
+  Status SetStep(uint64_t id, const PathStep& step, const Input& value, uint32_t flags, const Expiry& expiry = {});
   Status DeleteStep(uint64_t id, const PathStep& step, bool* was_present);
   Status IncrementStep(uint64_t id, const PathStep& step, const ValueView& by, ValueVisitor result);
   Status CompareAndSetStep(uint64_t id, const PathStep& step, const Input* expected, const Input* next, bool* swapped);
+
+  // Gives a present key another expiry, or none. *was_present: whether it was there.
+  Status SetExpiry(uint64_t id, const Key& key, const Expiry& expiry, bool* was_present);
+  // Removes at most `limit` entries that have expired. *removed: how many; *next: when the next one will (0: none). For the cleaner.
+  Status RemoveExpired(uint64_t id, uint64_t limit, uint64_t* removed, int64_t* next);
 
   Status Create(Kind kind, const uint8_t* wire, size_t size, uint64_t* id);
   // Takes a container that nothing leads to out of the database, with all it holds. For the collector.
@@ -88,19 +116,38 @@ class Operations {
     ContainerState* state = nullptr;
     Path path;
     bool present = false;
+    bool stored = false;     // the tree has it: present, or expired and not yet cleaned away
     bool keyed = true;
+    int64_t expires = 0;     // of what is stored
   };
   Status Locate(uint64_t id, const PathStep& step, Place* place);
   Status Write(Place* place, const Key* key, Payload payload);
   Status Remove(Place* place);
+  Status RemoveStored(Place* place);
+  Status RemoveAt(ContainerState* state, uint64_t position);
   Status State(uint64_t id, bool keyed, ContainerState** state);
   Status KindOf(uint64_t id, bool* keyed);
   Status Matches(const Place& place, const Input* expected, bool* same);
   Status InsertAt(ContainerState* state, uint64_t position, Payload payload);
   Status ReleaseContent(ContainerState* state, bool keyed);
+  // expiry.cc
+  Status JudgeExpiry(Place* place);
+  int64_t ExpiryInstant(const Expiry& expiry);
+  Status Companion(ContainerState* owner, bool create, ContainerState** companion);
+  Status MoveExpiry(ContainerState* owner, const Key& key, int64_t from, int64_t to);
+  Status RemoveWithExpiry(Place* place);
+  Status ClearCompanion(ContainerState* owner);
+  Status RemoveCompanion(ContainerState* owner);
   void Root(ContainerState* state, Ref root, int64_t delta);
+  // Runs a body that changes the transaction; a failure after the first change poisons it.
   template <class F>
-  Status Guard(F&& body);
+  Status Guard(F&& body) {
+    const uint64_t before = txn_->writes()->activity();
+    const Status status = body();
+    if (PONGO_PLANTED(25)) return status;
+    if (!status.ok() && txn_->is_explicit() && txn_->writes()->activity() != before) txn_->Poison(status);
+    return status;
+  }
 
   Transaction* txn_;
   ValueBuilder* builder_;

@@ -54,6 +54,19 @@ Status VisitFound(Mapping* mapping, const Found& found, ValueVisitor visit) {
 
 }  // namespace
 
+int64_t ReadView::now() const {
+  if (transaction_ != nullptr) return transaction_->now();
+  if (now_ == 0) now_ = port::WallClockMicroseconds();
+  return now_;
+}
+
+Status LeafEntryExpired(const Node& leaf, uint32_t index, int64_t now, bool* expired) {
+  int64_t at;
+  if (!leaf.Expiry(index, &at)) return Status(Code::kCORRUPT, "a stored expiry holds impossible bytes");
+  *expired = at != 0 && at <= now;
+  return Status::Ok();
+}
+
 Status ReadView::Lookup(uint64_t id, bool* present, ObjectEntry* entry) const {
   if (transaction_ == nullptr) return FindObject(mapping_, table_, id, present, entry);
   ContainerState* state;
@@ -93,7 +106,10 @@ Status GetValue(const ReadView& view, uint64_t id, const Key& key, ValueVisitor 
   bool present;
   Found found;
   PONGO_TRY(TreeReader(view.mapping(), true).Find(entry.tree(), key, &present, &found));
-  return present ? VisitFound(view.mapping(), found, visit) : Status::Ok();
+  if (!present) return Status::Ok();
+  bool expired;
+  PONGO_TRY(HasExpired(view, found.leaf, found.index, &expired));
+  return expired ? Status::Ok() : VisitFound(view.mapping(), found, visit);
 }
 
 Status GetAt(const ReadView& view, uint64_t id, uint64_t index, ValueVisitor visit) {
@@ -127,6 +143,9 @@ Status GetPathValue(const ReadView& view, uint64_t id, const PathStep* steps, si
     }
     if (keyed) {
       PONGO_TRY(TreeReader(mapping, true).Find(entry.tree(), steps[i].key, &present, &found));
+      bool expired = false;
+      if (present) PONGO_TRY(HasExpired(view, found.leaf, found.index, &expired));
+      present = present && !expired;
     } else {
       present = false;
       if (steps[i].is_index && steps[i].index >= 0)
@@ -149,7 +168,8 @@ Status GetPathValue(const ReadView& view, uint64_t id, const PathStep* steps, si
   return Status::Ok();
 }
 
-Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit) {
+Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit,
+                   uint32_t flags, uint64_t* passed) {
   bool present;
   ObjectEntry entry;
   PONGO_TRY(view.Lookup(id, &present, &entry));
@@ -160,8 +180,16 @@ Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t c
   Status failed;
   const bool multi = IsMulti(entry);
   Pair pair;
+  uint64_t positions = 0;
   PONGO_TRY(TreeReader(mapping, keyed).Scan(entry.tree(), start, count, step, [&](const Node& leaf, uint32_t i) {
     Key key;
+    positions++;
+    if (leaf.may_expire() && (flags & kExpiredToo) == 0) {
+      bool expired;
+      failed = HasExpired(view, leaf, i, &expired);
+      if (!failed.ok()) return false;
+      if (expired) return true;
+    }
     if (keyed) {
       StoredKey stored;
       uint8_t scratch[8];
@@ -179,7 +207,55 @@ Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t c
     failed = DecodeWord(mapping, leaf, leaf.word(i), &value);
     return failed.ok() && visit(key, value);
   }));
+  if (passed != nullptr) *passed = positions;
   return failed;
+}
+
+Status SkipEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t limit, uint64_t count, int step, uint64_t* passed) {
+  bool present;
+  ObjectEntry entry;
+  PONGO_TRY(view.Lookup(id, &present, &entry));
+  if (!present) return kNoContainer;
+  *passed = std::min(count, limit);
+  if (!entry.has_companion() || *passed == 0) return Status::Ok();
+  *passed = 0;
+  Status failed;
+  PONGO_TRY(TreeReader(view.mapping(), true).Scan(entry.tree(), start, limit, step, [&](const Node& leaf, uint32_t i) {
+    bool expired;
+    failed = HasExpired(view, leaf, i, &expired);
+    if (!failed.ok()) return false;
+    ++*passed;
+    return expired || --count != 0;
+  }));
+  return failed;
+}
+
+Status EdgeEntry(const ReadView& view, uint64_t id, int step, EntryVisitor visit, uint64_t* position) {
+  bool present;
+  ObjectEntry entry;
+  PONGO_TRY(view.Lookup(id, &present, &entry));
+  if (!present) return kNoContainer;
+  *position = step > 0 ? 0 : entry.size - 1;
+  if (entry.size == 0) return Status::Ok();
+  uint64_t passed = 1;
+  if (entry.has_companion()) PONGO_TRY(SkipEntries(view, id, *position, entry.size, 1, step, &passed));
+  if (passed == 0) return Status::Ok();
+  *position = step > 0 ? passed - 1 : entry.size - passed;
+  return PageEntries(view, id, *position, 1, 1, visit);
+}
+
+Status FindExpiry(const ReadView& view, uint64_t id, const Key& key, int64_t* expires) {
+  *expires = 0;
+  ObjectEntry entry;
+  PONGO_TRY(view.Keyed(id, &entry));
+  if (!entry.has_companion()) return Status::Ok();
+  bool present;
+  Found found;
+  PONGO_TRY(TreeReader(view.mapping(), true).Find(entry.tree(), key, &present, &found));
+  if (!present || !found.leaf.may_expire()) return Status::Ok();
+  if (!found.leaf.Expiry(found.index, expires)) return Status(Code::kCORRUPT, "a stored expiry holds impossible bytes");
+  if (*expires <= view.now()) *expires = 0;
+  return Status::Ok();
 }
 
 Status FindRank(const ReadView& view, uint64_t id, const Key& key, uint64_t* rank) {
@@ -292,6 +368,19 @@ Status CopyNative(const ReadView& view, uint64_t id, std::vector<uint8_t>* wire)
 
 namespace {
 
+// The entries that have not expired. O(n).
+Status CountLive(const ReadView& view, const ObjectEntry& entry, uint64_t* count) {
+  *count = 0;
+  Status failed;
+  PONGO_TRY(TreeReader(view.mapping(), true).Scan(entry.tree(), 0, ~uint64_t{0}, 1, [&](const Node& leaf, uint32_t i) {
+    bool expired;
+    failed = HasExpired(view, leaf, i, &expired);
+    if (failed.ok() && !expired) ++*count;
+    return failed.ok();
+  }));
+  return failed;
+}
+
 Status SameAsItem(const ReadView& view, const ValueView& stored, WireReader* reader, uint32_t depth, bool* same) {
   WireItem item;
   PONGO_TRY(reader->Next(&item));
@@ -306,7 +395,10 @@ Status SameAsItem(const ReadView& view, const ValueView& stored, WireReader* rea
   bool present;
   PONGO_TRY(view.Lookup(stored.id, &present, &entry));
   const bool list = item.type == WireType::kList;
-  if (!present || entry.size != item.count || list == IsKeyedKind(entry.kind()) || IsMulti(entry)) return Status::Ok();
+  if (!present || list == IsKeyedKind(entry.kind()) || IsMulti(entry)) return Status::Ok();
+  uint64_t size = entry.size;
+  if (entry.has_companion()) PONGO_TRY(CountLive(view, entry, &size));
+  if (size != item.count) return Status::Ok();
   KeyBuffer key;
   for (uint32_t i = 0; i < item.count; i++) {
     Found found;
@@ -320,6 +412,9 @@ Status SameAsItem(const ReadView& view, const ValueView& stored, WireReader* rea
       PONGO_TRY(TreeReader(view.mapping(), true).Find(entry.tree(), key.key(), &present, &found));
     }
     if (!present) return Status::Ok();
+    bool expired;
+    PONGO_TRY(HasExpired(view, found.leaf, found.index, &expired));
+    if (expired) return Status::Ok();
     ValueView value;
     PONGO_TRY(DecodeWord(view.mapping(), found.leaf, found.word(), &value));
     bool equal;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "model/value_view.h"
 #include "util/check.h"
 #include "util/testing.h"
 
@@ -30,6 +31,13 @@ Status ReadBase(Mapping* mapping, uint64_t root_word, Base* base) {
   return Status::Ok();
 }
 
+void LowerExpiryHint(Mapping* mapping, int64_t at) {
+  auto& hint = mapping->header()->expiry_next;
+  int64_t known = hint.load(std::memory_order_seq_cst);
+  while (at < known && !hint.compare_exchange_weak(known, at, std::memory_order_seq_cst)) {
+  }
+}
+
 Transaction::Transaction(Mapping* mapping, ThreadSlot* slot, Allocator* allocator)
     : mapping_(mapping), slot_(slot), allocator_(allocator), writes_(mapping, allocator), table_writes_(mapping, allocator) {}
 
@@ -51,6 +59,8 @@ Status Transaction::Start(bool is_explicit) {
   active_ = true;
   serial_++;
   dirty_ = false;
+  expiry_next_ = kNoExpiry;
+  now_ = is_explicit ? port::WallClockMicroseconds() : 0;
   poison_ = Status::Ok();
   state_count_ = 0;
   index_.clear();
@@ -110,8 +120,12 @@ Status Transaction::Read(uint64_t id, ContainerState** state) {
 Status Transaction::Create(uint8_t kind, ObjectEntry entry, uint64_t* id) {
   *id = mapping_->header()->container_id_next.fetch_add(1, std::memory_order_relaxed);
   if (*id > kContainerIdMax) return Status(Code::kFULL, "all container ids are used up");
+  return CreateAs(*id, kind, entry);
+}
+
+Status Transaction::CreateAs(uint64_t id, uint8_t kind, ObjectEntry entry) {
   ContainerState* state;
-  PONGO_TRY(Touch(*id, &state));
+  PONGO_TRY(Touch(id, &state));
   writes_.NoteActivity();
   entry.root = ObjectEntry::PackRoot(entry.tree(), kind);
   state->now = entry;
@@ -210,7 +224,8 @@ Status Transaction::Unchanged(const Base& newer, bool* unchanged) {
   *unchanged = PONGO_PLANTED(11);
   for (size_t i = 0; i < state_count_ && !PONGO_PLANTED(11); i++) {
     const ContainerState& state = *states_[i];
-    if (!state.in_base && state.exists) continue;  // created here
+    // Created here, with an id that nobody else has; only the registry of companions can be made by two at once.
+    if (!state.in_base && state.exists && state.id != kCompanionsId) continue;
     ObjectEntry entry;
     bool present;
     PONGO_TRY(FindObject(mapping_, newer.table, state.id, &present, &entry));
@@ -284,6 +299,7 @@ Status Transaction::Commit(bool* committed) {
   }
   PONGO_POINT("commit.raised");
   if (unlinked_ != 0) header->unlinked.fetch_add(unlinked_, std::memory_order_relaxed);
+  if (expiry_next_ != kNoExpiry) [[unlikely]] LowerExpiryHint(mapping_, expiry_next_);
   writes_.Committed(committed_version_);
   table_writes_.Committed(committed_version_);
   Finish();

@@ -20,6 +20,7 @@
 
 #include "format/superblock.h"
 #include "model/object_table.h"
+#include "port/port.h"
 #include "store/allocator.h"
 #include "store/thread_slot.h"
 #include "store/write_set.h"
@@ -37,6 +38,10 @@ struct Base {
 
 // Reads the root record that a root word names. The caller protects it. CORRUPT.
 Status ReadBase(Mapping* mapping, uint64_t root_word, Base* base);
+
+// Says that an entry expires at `at`: the hint is a lower bound of what the cleaner has to look for (model/expiry_cleaner.h).
+// After the commit, or the cleaner could look too early; whoever dies in between has its slot adopted, which clears the hint.
+void LowerExpiryHint(Mapping* mapping, int64_t at);
 
 // What a transaction knows of one container.
 struct ContainerState {
@@ -67,7 +72,16 @@ class Transaction {
   uint64_t serial() const { return serial_; }
   bool is_explicit() const { return explicit_; }
   const Base& base() const { return base_; }
+  // The one instant by which this attempt judges what has expired, microseconds since 1970. An explicit transaction takes it when
+  // it starts, a single operation when it first needs it.
+  int64_t now() {
+    if (now_ == 0) now_ = port::WallClockMicroseconds();
+    return now_;
+  }
   uint64_t committed_version() const { return committed_version_; }
+
+  // An entry that expires at `at` was stored.
+  void NoteExpiry(int64_t at) { expiry_next_ = at < expiry_next_ ? at : expiry_next_; }
 
   // The state of a container, remembered as read. Valid until the next call.
   Status Read(uint64_t id, ContainerState** state);
@@ -75,6 +89,8 @@ class Transaction {
   Status Touch(uint64_t id, ContainerState** state);
   // A new container with a new id.
   Status Create(uint8_t kind, ObjectEntry entry, uint64_t* id);
+  // The same with an id that is set aside for it.
+  Status CreateAs(uint64_t id, uint8_t kind, ObjectEntry entry);
   // The container goes; what its tree holds must have been released.
   Status Remove(ContainerState* state);
   void Changed(ContainerState* state) { state->changed = true; }
@@ -108,6 +124,8 @@ class Transaction {
   uint64_t unlinked_ = 0;        // containers whose last link goes with this commit
   bool explicit_ = false;
   bool dirty_ = false;
+  int64_t now_ = 0;
+  int64_t expiry_next_ = kNoExpiry;
   uint32_t pin_ = 0;
   Base base_;
   uint64_t committed_version_ = 0;

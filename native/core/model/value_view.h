@@ -14,6 +14,7 @@ enum class Kind : uint8_t { kNone = 0, kDict = 1, kList = 2, kCollection = 3, kM
 
 inline constexpr uint64_t kRootId = 1;
 inline constexpr uint64_t kShapesId = 2;  // the registry of shapes (model/shapes.h), never shown
+inline constexpr uint64_t kCompanionsId = 3;  // the registry of companions (model/companion.h), never shown
 
 // A value as it is read: scalars by value, the rest borrowed from the mapped file. The borrowed bytes are valid only
 // inside the callback that received the view.
@@ -49,7 +50,15 @@ struct PathStep {
   bool is_index = false;
 };
 
-enum SetFlags : uint32_t { kSetFailIfPresent = 1, kSetSync = 2 };
+// kSetKeepExpiry: an entry that is present keeps its expiry; without it a write removes it.
+enum SetFlags : uint32_t { kSetFailIfPresent = 1, kSetSync = 2, kSetKeepExpiry = 4 };
+
+// When an entry shall expire: never, so long after the instant of the transaction, or at an instant since 1970.
+struct Expiry {
+  enum class Kind : uint8_t { kNever, kAfter, kAt };
+  Kind kind = Kind::kNever;
+  int64_t microseconds = 0;
+};
 
 enum BoundFlags : uint32_t { kLower = 1, kLowerInclusive = 2, kUpper = 4, kUpperInclusive = 8, kPrefix = 16 };
 

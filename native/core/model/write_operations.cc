@@ -17,6 +17,7 @@ constexpr Status kNoIntermediate(Code::kKEY, "an intermediate of the path is mis
 constexpr Status kPresent(Code::kEXISTS, "the key is already present");
 constexpr uint64_t kListLengthMax = 0xffffffffu;  // as JavaScript's arrays
 
+constexpr Status kNeverExpires(Code::kTYPE, "only the entries of a Collection can expire");
 constexpr Status kManyValues(Code::kTYPE, "the operation does not fit a MultiCollection: a key has many values");
 
 bool IsMulti(const ContainerState& state) { return state.exists && state.now.kind() == static_cast<uint8_t>(Kind::kMulti); }
@@ -28,16 +29,6 @@ PathStep KeyStep(const Key& key) {
 }
 
 }  // namespace
-
-// Runs a body that changes the transaction; a failure after the first change poisons it.
-template <class F>
-Status Operations::Guard(F&& body) {
-  const uint64_t before = txn_->writes()->activity();
-  const Status status = body();
-  if (PONGO_PLANTED(25)) return status;
-  if (!status.ok() && txn_->is_explicit() && txn_->writes()->activity() != before) txn_->Poison(status);
-  return status;
-}
 
 Status Operations::KindOf(uint64_t id, bool* keyed) {
   ContainerState* state;
@@ -56,7 +47,7 @@ Status Operations::State(uint64_t id, bool keyed, ContainerState** state) {
 }
 
 void Operations::Root(ContainerState* state, Ref root, int64_t delta) {
-  state->now.root = ObjectEntry::PackRoot(root, state->now.kind());
+  state->now.set_tree(root);
   state->now.size += static_cast<uint64_t>(delta);
   state->changed = true;
   txn_->writes()->NoteActivity();
@@ -68,19 +59,21 @@ Status Operations::Locate(uint64_t id, const PathStep& step, Place* place) {
   if (!place->state->exists) return kNoContainer;
   place->keyed = place->state->now.kind() != static_cast<uint8_t>(Kind::kList);
   const Ref root = place->state->now.tree();
-  place->present = false;
+  place->present = place->stored = false;
   TreeWriter tree(txn_->mapping(), txn_->writes(), place->keyed);
   if (place->keyed) {
     if (root == kNullRef) return Status::Ok();
-    return tree.Seek(root, step.key, &place->path, &place->present);
+    PONGO_TRY(tree.Seek(root, step.key, &place->path, &place->stored));
+    place->present = place->stored;
+    return place->stored && place->path.leaf().may_expire() ? JudgeExpiry(place) : Status::Ok();
   }
   if (!step.is_index || step.index < 0) return kNotIndex;
-  place->present = static_cast<uint64_t>(step.index) < place->state->now.size;
+  place->present = place->stored = static_cast<uint64_t>(step.index) < place->state->now.size;
   if (place->present) return tree.SeekAt(root, static_cast<uint64_t>(step.index), &place->path);
   return Status::Ok();
 }
 
-// Stores at a place that Locate found. `key` is needed when a keyed entry is new.
+// Stores at a place that Locate found. `key` is needed when a keyed entry is new, or when it expires or did.
 Status Operations::Write(Place* place, const Key* key, Payload payload) {
   if (payload.in_scratch) {
     payload.local = reinterpret_cast<const uint8_t*>(&payload.scratch);
@@ -91,7 +84,7 @@ Status Operations::Write(Place* place, const Key* key, Payload payload) {
   TreeWriter tree(txn_->mapping(), txn_->writes(), place->keyed);
   Ref root = place->state->now.tree();
   int64_t delta = 0;
-  if (place->present) {
+  if (place->stored) {
     const Word old = place->path.leaf().word(place->path.leaf_index());
     PONGO_TRY(tree.Replace(&place->path, payload, &root));
     PONGO_TRY(ReleaseWord(txn_, old));
@@ -103,10 +96,16 @@ Status Operations::Write(Place* place, const Key* key, Payload payload) {
     delta = 1;
   }
   Root(place->state, root, delta);
-  return Status::Ok();
+  if (payload.expires == place->expires) [[likely]] return Status::Ok();
+  return MoveExpiry(place->state, *key, place->expires, payload.expires);
 }
 
 Status Operations::Remove(Place* place) {
+  if (place->path.leaf().may_expire()) [[unlikely]] return RemoveWithExpiry(place);
+  return RemoveStored(place);
+}
+
+Status Operations::RemoveStored(Place* place) {
   TreeWriter tree(txn_->mapping(), txn_->writes(), place->keyed);
   Ref root;
   const Word old = place->path.leaf().word(place->path.leaf_index());
@@ -161,24 +160,30 @@ Status Operations::DeletePairs(ContainerState* state, const Key& key, bool* was_
   });
 }
 
-Status Operations::SetStep(uint64_t id, const PathStep& step, const Input& value, uint32_t flags) {
+Status Operations::SetStep(uint64_t id, const PathStep& step, const Input& value, uint32_t flags, const Expiry& expiry) {
   Place place;
   PONGO_TRY(txn_->Read(id, &place.state));
+  const bool expires = expiry.kind != Expiry::Kind::kNever;
+  if (expires && place.state->exists && place.state->now.kind() != static_cast<uint8_t>(Kind::kCollection)) return kNeverExpires;
   if (IsMulti(*place.state)) return SetPair(place.state, step.key, value, flags);
   PONGO_TRY(Locate(id, step, &place));
   if (place.present && (flags & kSetFailIfPresent) != 0) return kPresent;
   if (!place.keyed && !place.present) return ListSet(id, static_cast<uint64_t>(step.index), value);
+  const int64_t instant = expires ? ExpiryInstant(expiry) : (flags & kSetKeepExpiry) != 0 && place.present ? place.expires : 0;
+  if (expires && instant <= txn_->now())  // gone as soon as it is there
+    return place.stored ? Guard([&] { return Remove(&place); }) : Status::Ok();
   return Guard([&]() -> Status {
     Payload payload;
     PONGO_TRY(builder_->Build(value, &payload));
+    payload.expires = instant;
     return Write(&place, &step.key, payload);
   });
 }
 
-Status Operations::Set(uint64_t id, const Key& key, const Input& value, uint32_t flags) {
+Status Operations::Set(uint64_t id, const Key& key, const Input& value, uint32_t flags, const Expiry& expiry) {
   ContainerState* state;
   PONGO_TRY(State(id, true, &state));
-  return SetStep(id, KeyStep(key), value, flags);
+  return SetStep(id, KeyStep(key), value, flags, expiry);
 }
 
 Status Operations::DeleteStep(uint64_t id, const PathStep& step, bool* was_present) {
@@ -227,6 +232,10 @@ Status Operations::Pop(uint64_t id, const Key& key, ValueVisitor found) {
 // Visits the entry at a position, then removes it.
 Status Operations::TakeAt(ContainerState* state, uint64_t position, EntryVisitor visit) {
   PONGO_TRY(PageEntries(ReadView(txn_->mapping(), txn_), state->id, position, 1, 1, visit));
+  return RemoveAt(state, position);
+}
+
+Status Operations::RemoveAt(ContainerState* state, uint64_t position) {
   return Guard([&]() -> Status {
     Place place;
     place.state = state;
@@ -239,7 +248,14 @@ Status Operations::TakeAt(ContainerState* state, uint64_t position, EntryVisitor
 Status Operations::Shift(uint64_t id, EntryVisitor visit) {
   ContainerState* state;
   PONGO_TRY(State(id, true, &state));
-  return state->now.size == 0 ? Status::Ok() : TakeAt(state, 0, visit);
+  uint64_t position = 0;
+  bool any = false;
+  const auto first = [&](const Key& key, const ValueView& value) {
+    any = true;
+    return visit(key, value);
+  };
+  PONGO_TRY(EdgeEntry(ReadView(txn_->mapping(), txn_), id, 1, first, &position));
+  return any ? RemoveAt(state, position) : Status::Ok();
 }
 
 Status Operations::Update(uint64_t id, const uint8_t* wire, size_t size) {
@@ -295,6 +311,7 @@ Status Operations::IncrementStep(uint64_t id, const PathStep& step, const ValueV
   return Guard([&]() -> Status {
     Payload payload;
     PONGO_TRY(builder_->FromView(sum.view, &payload));
+    payload.expires = place.present ? place.expires : 0;  // a counter keeps its expiry
     PONGO_TRY(Write(&place, &step.key, payload));
     result(sum.view);
     return Status::Ok();
@@ -395,6 +412,7 @@ Status Operations::RemoveContainer(uint64_t id, bool* existed) {
   if (!state->exists) return Status::Ok();
   return Guard([&]() -> Status {
     PONGO_TRY(ReleaseContent(state, state->now.kind() != static_cast<uint8_t>(Kind::kList)));
+    if (state->now.has_companion()) PONGO_TRY(RemoveCompanion(state));
     return txn_->Remove(state);
   });
 }
@@ -408,6 +426,7 @@ Status Operations::Clear(uint64_t id) {
   return Guard([&]() -> Status {
     PONGO_TRY(ReleaseContent(state, keyed));
     Root(state, kNullRef, -static_cast<int64_t>(state->now.size));
+    if (state->now.has_companion()) PONGO_TRY(ClearCompanion(state));
     return Status::Ok();
   });
 }
@@ -429,6 +448,7 @@ Status Operations::Replace(uint64_t id, const uint8_t* wire, size_t size) {
     uint64_t count;
     PONGO_TRY(builder_->BuildTree(keyed, wire, size, id, &root, &count));
     PONGO_TRY(ReleaseContent(state, keyed));
+    if (state->now.has_companion()) PONGO_TRY(ClearCompanion(state));
     Root(state, root, static_cast<int64_t>(count) - static_cast<int64_t>(state->now.size));
     return Status::Ok();
   });

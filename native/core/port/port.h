@@ -101,8 +101,11 @@ Status UnlockBytes(const File& file, uint64_t first, uint64_t count);
 Status BootId(uint8_t id[16]);
 // Monotonic time in nanoseconds.
 uint64_t Nanoseconds();
-// Microseconds since 1970.
+// Microseconds since 1970: by which entries expire.
 int64_t WallClockMicroseconds();
+// For tests: from now on the wall clock of this process is what the first 8 bytes of a file say (microseconds, at least 1), which
+// several processes may share; an empty path gives the real one back. IO.
+Status FollowClockFile(const std::string& path);
 Status RandomBytes(void* bytes, size_t size);
 int ProcessId();
 void SleepNanoseconds(uint64_t nanoseconds);

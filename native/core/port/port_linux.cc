@@ -362,12 +362,6 @@ uint64_t Nanoseconds() {
   return static_cast<uint64_t>(now.tv_sec) * 1000000000u + static_cast<uint64_t>(now.tv_nsec);
 }
 
-int64_t WallClockMicroseconds() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_nsec / 1000;
-}
-
 Status RandomBytes(void* bytes, size_t size) {
   auto* at = static_cast<uint8_t*>(bytes);
   while (size > 0) {

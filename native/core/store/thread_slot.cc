@@ -141,6 +141,7 @@ bool ReapIfDead(Mapping* mapping, const port::File& lock_file, uint32_t slot) {
   if (PONGO_PLANTED(6)) static_cast<void>(port::UnlockByte(lock_file, kSlotByte + slot).ok());
   // The byte is ours: the owner is dead, or has just released the slot and another may be waiting to claim it.
   const bool adopted = mapping->slot_line(slot)->used.load(std::memory_order_acquire) != 0 && AdoptSlot(mapping, slot);
+  if (adopted) mapping->header()->expiry_next.store(0, std::memory_order_seq_cst);  // it may have owed a hint: the cleaner looks again
   const Status unlocked = port::UnlockByte(lock_file, kSlotByte + slot);
   static_cast<void>(unlocked);
   return adopted;

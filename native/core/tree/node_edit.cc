@@ -167,6 +167,7 @@ void NodeEditor::InsertLeaf(Node* leaf, uint32_t at, const Key* key, const Paylo
     }
     leaf->set_slot(at, MakeSlot(leaf->heap_size(), rest + form, form != 0 ? kSlotForm : 0));
     p[l.first + at] = Fingerprint(key->data, key->size);
+    if (payload.expires != 0) [[unlikely]] PutExpiry(leaf, at, payload.expires);
   }
   NodeHeader header = leaf->header();
   header.count++;
@@ -192,6 +193,43 @@ void NodeEditor::ReplaceValue(Node* leaf, uint32_t at, const Payload& payload) {
   StorePayload(leaf, at, payload);
 }
 
+// The expiry of a key whose bytes were put into the heap last: it goes right before them.
+void NodeEditor::PutExpiry(Node* leaf, uint32_t at, int64_t expires) {
+  Store(TakeHeap(leaf, kExpirySize), expires);
+  leaf->set_slot(at, leaf->slot(at) | kSlotExpires);
+  NodeHeader header = leaf->header();
+  header.reserved |= kLeafExpires;
+  leaf->set_header(header);
+}
+
+uint32_t NodeEditor::ExpiryHeap(const Node& leaf, uint32_t at, int64_t expires) {
+  if (expires == 0 || (leaf.slot(at) & kSlotExpires) != 0) return 0;
+  return kExpirySize + SlotSize(leaf.slot(at));
+}
+
+void NodeEditor::SetExpiry(Node* leaf, uint32_t at, int64_t expires) {
+  const uint32_t slot = leaf->slot(at);
+  if ((slot & kSlotExpires) != 0) {
+    uint8_t* to = leaf->heap(SlotFromEnd(slot) + kExpirySize, kExpirySize);
+    if (expires == 0 || to == nullptr) {
+      leaf->set_slot(at, slot & ~kSlotExpires);
+      DropHeap(leaf, kExpirySize);
+    } else {
+      Store(to, expires);
+    }
+    return;
+  }
+  if (expires == 0) return;
+  // The key moves to where there is room before it.
+  const uint32_t size = SlotSize(slot);
+  const uint8_t* from = leaf->heap(SlotFromEnd(slot), size);
+  PONGO_ASSERT(from != nullptr);  // a key that was just compared
+  std::memcpy(TakeHeap(leaf, size), from, size);
+  leaf->set_slot(at, MakeSlot(leaf->heap_size(), size, slot & (kSlotOverflow | kSlotForm)));
+  DropHeap(leaf, size);
+  PutExpiry(leaf, at, expires);
+}
+
 void NodeEditor::EraseLeaf(Node* leaf, uint32_t at) {
   const uint32_t count = leaf->count();
   const Word old = leaf->word(at);
@@ -199,7 +237,7 @@ void NodeEditor::EraseLeaf(Node* leaf, uint32_t at) {
   const Layout l = leaf->layout();
   uint8_t* p = leaf->bytes();
   if (keyed_) {
-    dead += SlotSize(leaf->slot(at));
+    dead += SlotSize(leaf->slot(at)) + ((leaf->slot(at) & kSlotExpires) != 0 ? kExpirySize : 0);
     ShiftArray(p + l.first, 1, at, count, false);
     ShiftArray(p + l.slots, 4, at, count, false);
   }
@@ -307,6 +345,8 @@ Status NodeEditor::Explode(const Node& leaf, std::vector<LeafItem>* items) const
         item.overflow_blob = Load<KeyOverflow>(leaf.heap(SlotFromEnd(leaf.slot(i)), sizeof(KeyOverflow))).blob & kRefMask;
       }
       if (!leaf.shaped()) item.fingerprint = leaf.fingerprints()[i];
+      if (leaf.may_expire() && !leaf.Expiry(i, &item.payload.expires))
+        return Status(Code::kCORRUPT, "a stored expiry holds impossible bytes");
     }
     item.payload.word = leaf.word(i);
     if (IsLocal(item.payload.word)) {
@@ -341,8 +381,9 @@ Status NodeEditor::ExplodeInner(const Node& inner, std::vector<InnerItem>* items
 }
 
 uint32_t NodeEditor::ItemKeyHeap(const LeafItem& item, uint32_t prefix) {
-  if (item.overflow_blob != kNullRef) return sizeof(KeyOverflow);
-  return item.key.size() - prefix + (item.key.form_size != 0 ? item.key.form_size + 1 : 0);
+  const uint32_t expiry = item.payload.expires != 0 ? kExpirySize : 0;
+  if (item.overflow_blob != kNullRef) return expiry + uint32_t{sizeof(KeyOverflow)};
+  return expiry + item.key.size() - prefix + (item.key.form_size != 0 ? item.key.form_size + 1 : 0);
 }
 
 uint32_t NodeEditor::LeafBytes(const LeafItem* items, size_t count, bool keyed) {
@@ -360,7 +401,8 @@ size_t NodeEditor::SplitPoint(const std::vector<LeafItem>& items, bool append) {
   if (append) return items.size() - 1;
   uint32_t total = 0;
   const auto weight = [](const LeafItem& item) {
-    return 13 + (item.overflow_blob != kNullRef ? uint32_t{sizeof(KeyOverflow)} : item.key.suffix_size) + item.payload.heap_bytes();
+    return 13 + (item.overflow_blob != kNullRef ? uint32_t{sizeof(KeyOverflow)} : item.key.suffix_size) + item.payload.heap_bytes() +
+           (item.payload.expires != 0 ? kExpirySize : 0);
   };
   for (const LeafItem& item : items) total += weight(item);
   uint32_t left = 0;
@@ -410,7 +452,7 @@ Status NodeEditor::BuildLeaf(const LeafItem* items, size_t count, Node* leaf, bo
     const LeafItem& item = items[n];
     const auto i = static_cast<uint32_t>(n);
     if (keyed_) {
-      const uint32_t key_heap = ItemKeyHeap(item, prefix);
+      const uint32_t key_heap = ItemKeyHeap(item, prefix) - (item.payload.expires != 0 ? kExpirySize : 0);
       uint8_t* to = TakeHeap(leaf, key_heap);
       uint32_t flags = 0;
       if (item.overflow_blob != kNullRef) {
@@ -426,6 +468,7 @@ Status NodeEditor::BuildLeaf(const LeafItem* items, size_t count, Node* leaf, bo
       }
       leaf->set_slot(i, MakeSlot(leaf->heap_size(), key_heap, flags));
       leaf->fingerprints()[i] = item.fingerprint;
+      if (item.payload.expires != 0) PutExpiry(leaf, i, item.payload.expires);
     }
     StorePayload(leaf, i, item.payload);
   }

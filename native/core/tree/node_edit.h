@@ -24,6 +24,7 @@ struct Payload {
   PayloadType type = PayloadType::kString;
   bool in_scratch = false;        // the bytes are those of `scratch`; `local` is set when the payload has come to rest
   int64_t scratch = 0;
+  int64_t expires = 0;            // of the entry: microseconds since 1970, 0 never
   uint32_t heap_bytes() const { return local != nullptr ? local_size : 0; }
 };
 
@@ -55,6 +56,9 @@ class NodeEditor {
   void InsertLeaf(Node* leaf, uint32_t at, const Key* key, const Payload& payload);
   void ReplaceValue(Node* leaf, uint32_t at, const Payload& payload);
   void EraseLeaf(Node* leaf, uint32_t at);
+  // Gives an entry another expiry, 0 for none; and the heap bytes that takes.
+  void SetExpiry(Node* leaf, uint32_t at, int64_t expires);
+  static uint32_t ExpiryHeap(const Node& leaf, uint32_t at, int64_t expires);
   void InsertInner(Node* inner, uint32_t at, const Key& separator, Ref child, uint64_t count);
   void EraseInner(Node* inner, uint32_t at);
   // Whether a key can join by a quick edit, and the heap bytes it takes then.
@@ -88,6 +92,7 @@ class NodeEditor {
   uint8_t* TakeHeap(Node* node, uint32_t size);
   static void DropHeap(Node* node, uint32_t size);
   void StorePayload(Node* leaf, uint32_t at, const Payload& payload);
+  void PutExpiry(Node* leaf, uint32_t at, int64_t expires);
   static uint32_t ItemKeyHeap(const LeafItem& item, uint32_t prefix);
 
   Mapping* mapping_;

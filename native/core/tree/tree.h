@@ -85,6 +85,8 @@ class TreeWriter : public TreeReader {
   // `key` is null for sequences. Values that are dropped must have been released by the caller (block words, links).
   Status Insert(Path* path, const Key* key, const Payload& payload, Ref* root);
   Status Replace(Path* path, const Payload& payload, Ref* root);
+  // The entry keeps its value and gets another expiry; 0: none.
+  Status ReplaceExpiry(Path* path, int64_t expires, Ref* root);
   Status Erase(Path* path, Ref* root);
   // Starts a tree with one entry.
   Status InsertFirst(const Key* key, const Payload& payload, Ref* root);
@@ -106,6 +108,7 @@ class TreeWriter : public TreeReader {
   };
   Status Separator(const LeafItem& left, const LeafItem& right, std::vector<uint8_t>* separator);
   Status Rise(Path* path, Change* change, int64_t delta, Ref* root);
+  Status Rebuild(Path* path, std::vector<LeafItem> items, const Payload& payload, Ref* root);
   Status SplitInner(Node* inner, uint32_t at, Change* below, Change* change);
   Status RiseErase(Path* path, Ref* root);
   Status MergeSmall(Path* path, uint32_t level_index, bool* merged);

@@ -100,7 +100,8 @@ Status TreeWriter::Insert(Path* path, const Key* key, const Payload& payload, Re
   uint32_t key_heap = 0;
   if (key == nullptr || editor_.FitsPrefix(leaf, *key, &key_heap)) {
     Node quick = leaf;
-    const Result<bool> owned = editor_.Own(&quick, 1, key_heap + payload.heap_bytes());
+    const uint32_t expiry = payload.expires != 0 ? kExpirySize : 0;
+    const Result<bool> owned = editor_.Own(&quick, 1, key_heap + expiry + payload.heap_bytes());
     if (!owned.ok()) return owned.status();
     if (owned.value()) {
       editor_.InsertLeaf(&quick, at, key, payload);
@@ -143,16 +144,28 @@ Status TreeWriter::Replace(Path* path, const Payload& payload, Ref* root) {
   Node quick = leaf;
   const Word old = leaf.word(at);
   const bool in_place = IsLocal(old) && payload.heap_bytes() <= LocalSize(old);
-  const Result<bool> owned = editor_.Own(&quick, 0, in_place ? 0 : payload.heap_bytes());
+  const bool expires = keyed_ && !leaf.shaped() && (payload.expires != 0 || leaf.may_expire());
+  const uint32_t expiry = expires ? NodeEditor::ExpiryHeap(leaf, at, payload.expires) : 0;
+  Result<bool> owned(false);
+  // An entry that expires cannot leave its key to a shape.
+  if (payload.expires == 0 || !leaf.shaped()) owned = editor_.Own(&quick, 0, (in_place ? 0 : payload.heap_bytes()) + expiry);
   if (!owned.ok()) return owned.status();
   if (owned.value()) {
     editor_.ReplaceValue(&quick, at, payload);
+    if (expires) editor_.SetExpiry(&quick, at, payload.expires);
     change.left = quick;
     return Rise(path, &change, 0, root);
   }
   std::vector<LeafItem> items;
   PONGO_TRY(editor_.Explode(leaf, &items));
-  items[at].payload = payload;
+  return Rebuild(path, std::move(items), payload, root);
+}
+
+// The leaf of the path anew, with another payload for its entry.
+Status TreeWriter::Rebuild(Path* path, std::vector<LeafItem> items, const Payload& payload, Ref* root) {
+  Node& leaf = path->leaf();
+  Change change;
+  items[path->leaf_index()].payload = payload;
   if (NodeEditor::LeafBytes(items.data(), items.size(), keyed_) > kLeafBytesMax && items.size() > 1) {
     const size_t cut = NodeEditor::SplitPoint(items, false);
     PONGO_TRY(Separator(items[cut - 1], items[cut], &change.separator));
@@ -165,6 +178,28 @@ Status TreeWriter::Replace(Path* path, const Payload& payload, Ref* root) {
   }
   writes()->Drop(leaf.ref());
   return Rise(path, &change, 0, root);
+}
+
+Status TreeWriter::ReplaceExpiry(Path* path, int64_t expires, Ref* root) {
+  Node& leaf = path->leaf();
+  const uint32_t at = path->leaf_index();
+  if (!leaf.shaped()) {
+    Node quick = leaf;
+    const Result<bool> owned = editor_.Own(&quick, 0, NodeEditor::ExpiryHeap(leaf, at, expires));
+    if (!owned.ok()) return owned.status();
+    if (owned.value()) {
+      editor_.SetExpiry(&quick, at, expires);
+      Change change;
+      change.left = quick;
+      return Rise(path, &change, 0, root);
+    }
+  }
+  std::vector<LeafItem> items;
+  PONGO_TRY(editor_.Explode(leaf, &items));
+  Payload payload = items[at].payload;
+  if (IsLocal(payload.word)) payload.word = kNullWord;
+  payload.expires = expires;
+  return Rebuild(path, std::move(items), payload, root);
 }
 
 // Carries a changed node up to the root. delta: entries gained by the whole subtree.
