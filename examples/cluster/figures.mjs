@@ -17,6 +17,7 @@ export function figures({ db, hits, sessions, workers, served, totals, cities })
       workers: rows,
       requests: rows.reduce((sum, row) => sum + row.requests, 0),
       hits: Object.fromEntries(then(hits)),
+      ranking: snapshot.root.ranking?.native() ?? [],
       sessions: then(sessions).size,
       logins: then(totals).get('logins', 0),
       limited: then(totals).get('limited', 0),

@@ -6,6 +6,8 @@
 //   sessions   session id -> { user, expiresAt, reads }
 //   expiries   [expiresAt, session id] -> null: the sessions in the order in which they end
 //   hits       page -> count; outlives every process
+//   visits     city id -> how often it was looked up
+//   ranking    [{ city, country, visits }], written by examples/python/rank_cities.py
 //   limits     [second, client] -> requests of that client in that second
 //   workers    worker id -> { pid, state, startedAt }, of this run
 //   served     worker id -> requests answered, of this run
@@ -13,7 +15,7 @@
 
 import { open } from 'pongodb'
 
-const collections = ['sessions', 'expiries', 'hits', 'limits', 'workers', 'served', 'totals']
+const collections = ['sessions', 'expiries', 'hits', 'visits', 'limits', 'workers', 'served', 'totals']
 
 /** Opens the file. Every process calls this for itself; nothing else passes between them. */
 export function openFile(file) {

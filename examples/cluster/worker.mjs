@@ -22,7 +22,7 @@ import { contents, openFile } from './state.mjs'
 
 const { values: options } = parseArgs({ options: { file: { type: 'string' }, port: { type: 'string' } } })
 const state = contents(openFile(options.file))
-const { db, workers, served, hits } = state
+const { db, workers, served, hits, visits } = state
 const me = cluster.worker.id
 const page = readFileSync(new URL('page.html', import.meta.url))
 const pages = new Set()
@@ -76,6 +76,7 @@ function serve(request, response) {
   switch (route) {
     case 'GET /city': {
       const found = city(state, second)
+      if (found) visits.incr(second)
       return found ? answer(response, 200, { id: second, ...found }) : answer(response, 404, { error: 'no such city' })
     }
     case 'GET /search': {

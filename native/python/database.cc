@@ -1,5 +1,6 @@
 // Handle: what concerns the database as a whole; and Snapshot. The functions of pongo (native/python/pongo) call these.
 #include <cstring>
+#include <map>
 
 #include "convert.h"
 #include "database.h"
@@ -192,6 +193,40 @@ PyObject* Info(PyObject* self, PyObject*) {
   return PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
 }
 
+// proxies() -> {process id: [ids of the containers that it shows]}
+PyObject* Proxies(PyObject* self, PyObject*) {
+  Session* session = SessionOf(Self(self));
+  if (session == nullptr) return nullptr;
+  std::map<uint64_t, std::vector<uint64_t>> by_process;
+  const Status status = session->Proxies(&by_process);
+  if (!status.ok()) return Raise(status);
+  Owned dict(PyDict_New());
+  for (const auto& [process, ids] : by_process) {
+    const Owned key(PyLong_FromUnsignedLongLong(process)), list(PyList_New(0));
+    for (const uint64_t id : ids) {
+      const Owned number(PyLong_FromUnsignedLongLong(id));
+      if (!number || !list || PyList_Append(list.get(), number.get()) < 0) return nullptr;
+    }
+    if (!dict || !key || !list || PyDict_SetItem(dict.get(), key.get(), list.get()) < 0) return nullptr;
+  }
+  return dict.release();
+}
+
+// names() -> the property names that are stored once, in order
+PyObject* Names(PyObject* self, PyObject*) {
+  Session* session = SessionOf(Self(self));
+  if (session == nullptr) return nullptr;
+  std::vector<std::string> names;
+  const Status status = session->Names(&names);
+  if (!status.ok()) return Raise(status);
+  Owned list(PyList_New(0));
+  for (const std::string& name : names) {
+    const Owned text(PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), "replace"));
+    if (!list || !text || PyList_Append(list.get(), text.get()) < 0) return nullptr;
+  }
+  return list.release();
+}
+
 // options() -> (chunksize, max_size, id_key)
 PyObject* Options(PyObject* self, PyObject*) {
   Session* session = SessionOf(Self(self));
@@ -281,6 +316,8 @@ PyMethodDef handle_methods[] = {
     {"gc", Gc, METH_VARARGS, nullptr},
     {"stats", Stats, METH_NOARGS, nullptr},
     {"info", Info, METH_NOARGS, nullptr},
+    {"proxies", Proxies, METH_NOARGS, nullptr},
+    {"names", Names, METH_NOARGS, nullptr},
     {"options", Options, METH_NOARGS, nullptr},
     {"set_chunksize", SetChunkSize, METH_VARARGS, nullptr},
     {"set_id", SetIdKey, METH_VARARGS, nullptr},

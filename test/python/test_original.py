@@ -125,6 +125,17 @@ class OriginalTest(DatabaseTest):
         self.assertIsNone(pongo.gc(self.db))
         numbers = pongo.gc(self.db, True, stats=True)
         self.assertEqual([type(n) for n in numbers], [int] * 4)
+        self.db['c'] = collection = pongo.PongoCollection.create(self.db)
+        collection.update({i: {'alpha': i, 'beta': i} for i in range(20)})
+        self.assertIs(type(pongo.atoms(self.db)), pongo.PongoCollection)
+        self.assertEqual(pongo.atoms(self.db).keys(), ['alpha', 'beta'])
+        shown = collection[3]
+        cache = pongo.pidcache(self.db)
+        self.assertIn(shown.id, cache[os.getpid()])
+        self.assertIn(collection.id, cache[os.getpid()])
+        number = shown.id
+        del shown
+        self.assertNotIn(number, pongo.pidcache(self.db)[os.getpid()])
 
     def check_mapping(self, d):
         self.assertEqual(len(d), 4)

@@ -15,12 +15,14 @@ from . import _containers, _database, _errors, _pongo
 from ._containers import PongoCollection, PongoDict, PongoList, PongoMultiCollection
 from ._database import (
     Snapshot,
+    atoms,
     close,
     gc,
     id,
     info,
     meta,
     open,
+    pidcache,
     snapshot,
     stats,
     sync,

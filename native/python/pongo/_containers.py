@@ -4,6 +4,7 @@ from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, Mutabl
 
 from . import _errors as errors
 from ._compare import equal
+from ._handles import close
 from ._json import parse, text_of
 from ._pongo import Keyed as _Keyed, Sequence as _Sequence
 from ._search import search as _search
@@ -242,7 +243,7 @@ class PongoCollection(_Mapping):
         return self
 
     def __exit__(self, *_):
-        self._handle.close()
+        close(self._handle)
 
 
 class PongoMultiCollection(PongoCollection):

@@ -1,24 +1,17 @@
 """Opening a file, and what concerns the database as a whole."""
 
-import atexit
 import os
-import weakref
 from datetime import datetime, timezone
 from uuid import UUID
 
 from . import _errors as errors
-from ._containers import handle_of
+from ._containers import COLLECTION, handle_of
+from ._handles import close as close_handle
+from ._handles import handles
 from ._pongo import Handle, uuid7
 from ._transaction import Transaction, atomically
 
 _MIB = 2**20
-_handles = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all():
-    for handle in list(_handles):
-        handle.close()
 
 
 def open(path, initsize=0, *, create=True, read_only=False, mode=0o600, chunksize=0, max_size=0, durability='checkpoint',
@@ -43,13 +36,13 @@ def open(path, initsize=0, *, create=True, read_only=False, mode=0o600, chunksiz
     if initsize and not chunksize and not os.path.exists(name):
         chunksize = initsize * _MIB
     handle = Handle.open(name, create, read_only, mode, chunksize, max_size, durability, checkpoint_interval)
-    _handles.add(handle)
+    handles.add(handle)
     return handle.root()
 
 
 def close(db):
     """Closes a database. Whatever was read through it raises ClosedError then. Idempotent."""
-    handle_of(db).close()
+    close_handle(handle_of(db))
 
 
 def _same(value):
@@ -164,6 +157,21 @@ def gc(db, complete=False, stats=False):
     if not stats:
         return None
     return before['count'], before['bytes'], after['count'], after['bytes']
+
+
+def atoms(db):
+    """The property names that the file stores once, as a collection (name -> None) made for this call, which nothing holds."""
+    handle = handle_of(db)
+    collection = handle.create(COLLECTION)
+    collection.update(dict.fromkeys(handle.names()))
+    return collection
+
+
+def pidcache(db):
+    """Which containers the live objects of each process show: {process id: [container ids]}. For debugging."""
+    found = handle_of(db).proxies()
+    found.setdefault(os.getpid(), [])
+    return found
 
 
 def sync(db):
