@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Addon } from '../types/addon'
 
-export type { Addon, Hooks, Kind, NativeDb, NativeKey, NativeOptions, NativeValue, View } from '../types/addon'
+export type { Addon, Hooks, Kind, NativeDb, NativeKey, NativeOptions, NativeValue, Page, View } from '../types/addon'
 
 function load(): Addon {
   // One level up from dist/ as from lib/.

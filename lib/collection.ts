@@ -16,7 +16,7 @@ import {
 import { PongoTypeError, pongoError, show } from './errors'
 import type { Handle } from './handle'
 import { inspectLive } from './inspect'
-import { PagedIterable, PagedIterator, What, type Window } from './iterators'
+import { PagedIterable, PagedIterator, type Window } from './iterators'
 import { jsonText, parseJson } from './json'
 import { busy, kLive, writable, type Ref } from './live'
 import {
@@ -36,7 +36,7 @@ import {
 import type { MultiCollection } from './multi_collection'
 import { handleOf, type Database } from './owner'
 import type { Path } from './path'
-import { plainCopy } from './plain'
+import { What, plainCopy } from './packed'
 import { prefixBounds } from './prefix'
 import { search, type SearchView } from './search'
 import type { Key, Operator } from './types'

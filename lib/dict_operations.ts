@@ -2,7 +2,7 @@
 
 import { kindList, kindMulti, type NativeKey, type NativeValue } from './binding'
 import { pongoError, show } from './errors'
-import { PagedIterator, What } from './iterators'
+import { PagedIterator } from './iterators'
 import { jsonText, parseJson } from './json'
 import { refOf, writable, type Ref } from './live'
 import {
@@ -17,7 +17,7 @@ import {
   type SetOptions,
 } from './options'
 import { nativePath, pathPlace, type Path } from './path'
-import { plainCopy } from './plain'
+import { What, plainCopy } from './packed'
 import { search } from './search'
 import { encodeContents, encodeKey, encodePairs, encodeValue, encodeWire, isPlainObject } from './values'
 import { isMap } from 'node:util/types'

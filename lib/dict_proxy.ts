@@ -4,12 +4,13 @@
 // up by name on a table without prototype. Data never leads to a prototype: an absent name resolves as on an ordinary
 // object, `__proto__` excepted.
 
+import { What } from './packed'
 import { inspect, type InspectOptions } from 'node:util'
 import { kindDict } from './binding'
 import { dictOperations } from './dict_operations'
 import { pongoError, show } from './errors'
 import { inspectLive } from './inspect'
-import { readAll, What } from './iterators'
+import { readAll } from './iterators'
 import { kLive, writable, type Ref } from './live'
 import { encodeValue } from './values'
 

@@ -5,7 +5,7 @@ import { isDate, isMap, isUint8Array } from 'node:util/types'
 import { refOf } from './live'
 import { Uuid } from './uuid'
 import { compareCodePoints } from './wire'
-import { plainCopy } from './plain'
+import { plainCopy } from './packed'
 
 function plainOf(value: unknown): unknown {
   const ref = refOf(value)

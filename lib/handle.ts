@@ -20,7 +20,7 @@ import type { CodeName } from './codes'
 import { makeList } from './list'
 import { busy, outsideOthers, type Ref } from './live'
 import { MultiCollection } from './multi_collection'
-import type { Make } from './plain'
+import type { RecordMaker } from './packed'
 import { Uuid } from './uuid'
 import type { Makers } from './wire'
 
@@ -100,8 +100,8 @@ export class Handle implements Makers {
   readonly rootKind: Kind
   readonly cache: Cache = new Map()
   readonly snapshots = new Map<View, WeakRef<SnapshotState>>()
-  /** What makes the plain copies of records, by shape: see plain.ts. */
-  readonly records = new Map<number, { readonly size: number; readonly make: Make }>()
+  /** What makes the plain copies of records, by shape: see packed.ts. */
+  readonly records = new Map<number, RecordMaker>()
   /** The numbers of the record that the addon returned last. */
   readonly numbers = new Float64Array(128)
   durability: NativeOptions['durability']

@@ -1,7 +1,8 @@
 // How live containers print: their kind, and the content as plain objects print it, down to the depth that was asked for.
 
+import { What } from './packed'
 import { inspect, type InspectOptions } from 'node:util'
-import { readAll, What } from './iterators'
+import { readAll } from './iterators'
 import { refOf } from './live'
 
 // The containers being printed now: cycles through live containers would never end.

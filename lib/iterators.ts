@@ -3,13 +3,7 @@
 import type { NativeDb, View } from './binding'
 import { pongoError } from './errors'
 import type { Ref } from './live'
-import { plainPage } from './plain'
-
-/**
- * What a page holds. `plain` is added when containers come as plain copies, `whole` when a page that does not reach the end is
- * useless.
- */
-export const What = { keys: 1, values: 2, entries: 3, plain: 4, whole: 8 } as const
+import { readPage, What } from './packed'
 
 const pageSize = 256
 
@@ -20,20 +14,6 @@ const abandoned = new FinalizationRegistry<{ native: NativeDb; view: View }>(({ 
     // The handle was closed, which released it.
   }
 })
-
-// As the addon's `page`, with plain copies made into values. undefined: only with What.whole.
-function readPage(
-  ref: Ref,
-  view: View,
-  start: number,
-  count: number,
-  step: 1 | -1,
-  what: number,
-): unknown[] | undefined {
-  const page = ref.native.page(view, ref.id, start, count, step, what)
-  if (page === undefined || (what & What.plain) === 0) return page
-  return plainPage(ref.handle, page, (what & What.entries) === What.entries ? 2 : 1)
-}
 
 /** The whole content in one consistent read: values, keys, or both flat. */
 export function readAll(ref: Ref, what: number, view: View = ref.view): unknown[] {

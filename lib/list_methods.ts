@@ -9,10 +9,11 @@
 // from the real array methods wherever one is called, so that they cannot differ. Methods that make a new array return
 // plain arrays. `from` and `of` belong to Array, not to its prototype: a List is made by List.create or by assignment.
 
+import { readPage, What } from './packed'
 import { nativeCopy } from './dict_operations'
 import { valuesEqual } from './equality'
 import { pongoError, show } from './errors'
-import { PagedIterator, readAll, What } from './iterators'
+import { PagedIterator, readAll } from './iterators'
 import { jsonText, parseJson } from './json'
 import { refOf, writable, type Ref } from './live'
 import { encodeElement, encodeList, encodeWire, normalise } from './values'
@@ -125,7 +126,7 @@ function write(ref: Ref, start: number, count: number, values: readonly unknown[
 }
 
 function elementsIn(ref: Ref, start: number, count: number): unknown[] {
-  return count <= 0 ? [] : ref.native.page(0, ref.id, start, count, 1, What.values)!
+  return count <= 0 ? [] : readPage(ref, 0, start, count, 1, What.values)!
 }
 
 /** Elements that are to be stored again, UUIDs as themselves. */

@@ -1,11 +1,11 @@
 // MultiCollection: an ordered map with many values for one key.
 
+import { readPage, What } from './packed'
 import type { View } from './binding'
 import { Collection } from './collection'
 import { popKey } from './dict_operations'
 import { valuesEqual } from './equality'
 import { pongoError } from './errors'
-import { What } from './iterators'
 import { kLive, refOf, writable } from './live'
 import type { Key } from './types'
 import { encodeKey, encodeValue, normalise } from './values'
@@ -31,7 +31,7 @@ export class MultiCollection<K extends Key = any, V = any> extends Collection<K,
     const native = encodeKey(ref.handle, key)
     const read = (view: View): V[] => {
       const [start, end] = ref.native.bounds(view, ref.id, native, native, 1 | 2 | 4 | 8)
-      return start >= end ? [] : (ref.native.page(view, ref.id, start, end - start, 1, What.values) as V[])
+      return start >= end ? [] : (readPage(ref, view, start, end - start, 1, What.values) as V[])
     }
     return ref.view === 0 ? ref.handle.pinned(read) : read(ref.view)
   }

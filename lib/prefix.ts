@@ -1,8 +1,8 @@
 // The range of a prefix in a MultiCollection, whose pairs the engine finds by whole keys only.
 
+import { readPage, What } from './packed'
 import type { View } from './binding'
 import { compareSame } from './equality'
-import { What } from './iterators'
 import type { Ref } from './live'
 import { encodeKey, normalise } from './values'
 
@@ -23,7 +23,7 @@ export function prefixBounds(ref: Ref, view: View, prefix: unknown): [number, nu
   return handle.withPlainUuids(() => {
     while (low < high) {
       const middle = Math.floor((low + high) / 2)
-      const [key] = native.page(view, id, middle, 1, 1, What.keys)!
+      const [key] = readPage(ref, view, middle, 1, 1, What.keys)!
       if (beginsWith(key, wanted)) low = middle + 1
       else high = middle
     }

@@ -3,12 +3,12 @@
 import type { View } from './binding'
 import { compareSame, valuesEqual } from './equality'
 import { pongoError, show } from './errors'
-import { readAll, What } from './iterators'
+import { readAll } from './iterators'
 import { jsonText } from './json'
 import { refOf, type Ref } from './live'
 import type { Path } from './path'
 import type { Key, Operator } from './types'
-import { plainCopy } from './plain'
+import { What, plainCopy } from './packed'
 import { encodeKey, normalise } from './values'
 
 type Test = (found: unknown, wanted: unknown) => boolean

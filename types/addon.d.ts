@@ -20,11 +20,16 @@ export type Read = unknown
 /** 0: the live state, or inside a transaction its private state. Above 0: a snapshot that `snapshot()` returned. */
 export type View = number
 
-/** A plain copy on its way to lib/plain.ts: a primitive as it is; a record as one string of all its texts, with numbers beside
+/** A plain copy on its way to lib/packed.ts: a primitive as it is; a record as one string of all its texts, with numbers beside
  * it; any other container as [wire]. A record is a Dict that shares its property names (a shape) and holds primitives alone. Its
- * numbers are: where it is (`plain`: 1, or 0 when there is no record; `page`: the index of its entry), the shape, and two for each
- * value: 0 null, 1 false, 2 true, 3 with a number, 4 with the milliseconds of a Date, 16 + the length of a text. */
+ * numbers are 1 (0: there is no record), the shape, and two for each value: 0 null, 1 false, 2 true, 3 with a number, 4 with the
+ * milliseconds of a Date, 16 + the length of a text. */
 export type Plain = Read | [Uint8Array]
+
+/** Many values on their way to lib/packed.ts: two numbers for each, as above, but: 5 it is the next of `others`, 6 with a shape: a
+ * record, whose numbers follow and whose text is the next of `others`, 7 a wire value, the next of `others`; 16 + twice the length
+ * of a text, which is the next part of the `narrow` strings, + 1 of the `wide` ones. */
+export type Page = [numbers: Float64Array, narrow: string[], wide: string[], others: unknown[]]
 
 export interface Hooks {
   /** Makes the error that the addon throws. `code` without its prefix, as in codes.def: `KEY`. */
@@ -125,15 +130,14 @@ export interface NativeDb {
   replace(id: number, wire: Uint8Array): void
   /** The deep plain copy in the wire form (dict, list, collection, multi), to be stored again. A cycle: TYPE. */
   native(view: View, id: number): Uint8Array
-  /** The deep plain copy of a container, or of the value of a key (undefined when absent), for lib/plain.ts. A cycle: TYPE. */
+  /** The deep plain copy of a container, or of the value of a key (undefined when absent), for lib/packed.ts. A cycle: TYPE. */
   plain(view: View, id: number, key?: NativeKey): Plain
   /** The property names of a shape, in the order of the values of its records. */
-  shapeNames(shape: number): string[]
-  /** Entries by position, flat: what 1 = [k, k, ...], 2 = [v, v, ...], 3 = [k, v, k, v, ...]; + 4: containers come
-   * as `Plain`, and the last element is a Float64Array of the numbers of all records.
+  shapeNames(shape: number): Page
+  /** Entries by position: what 1 = keys, 2 = values, 3 = both in turn; + 4: containers as plain copies.
    * start is a position from 0; step 1 upward or -1 downward; the entries at `count` positions, without those that have expired.
    * For a List keys are indices. + 8: undefined when there are `count` positions or more. */
-  page(view: View, id: number, start: number, count: number, step: 1 | -1, what: number): unknown[] | undefined
+  page(view: View, id: number, start: number, count: number, step: 1 | -1, what: number): Page | undefined
   /** The positions [start, end) of the keys between two bounds. Flags: 1 = lower given, 2 = lower inclusive, 4 = upper
    * given, 8 = upper inclusive, 16 = `lo` is a prefix (a string, or a wire tuple) and `hi` unused. */
   bounds(view: View, id: number, lo: NativeKey, hi: NativeKey, flags: number): [number, number]

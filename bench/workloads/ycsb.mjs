@@ -15,6 +15,8 @@ const shares = {
   F: { read: 0.5, modify: 0.5 },
 }
 
+const traceSize = 2 ** 18
+
 const keyOf = (i) => `user${String(i).padStart(10, '0')}`
 
 export default {
@@ -29,7 +31,10 @@ export default {
       keys,
       share: shares[mix],
       random: randomFrom(77 + part),
-      zipf: zipfian(keys, 5 + part),
+      // Made before: drawing a number and making a key of it would be a good part of what is measured.
+      names: Array.from({ length: keys }, (_, i) => keyOf(i)),
+      trace: Array.from({ length: traceSize }, ((zipf) => () => zipf.next())(zipfian(keys, 5 + part))),
+      ranks: Array.from({ length: traceSize }, ((zipf) => () => zipf.rank())(zipfian(keys, 5 + part))),
       values: valuesOf(100),
       inserted: 0,
       part,
@@ -38,15 +43,16 @@ export default {
     }
   },
   operation(store, state) {
-    const { share, random, zipf, values } = state
+    const { share, random, names, trace, ranks, values } = state
     const { whole, setField, modifyField, insert, scanFrom } = store
     const swap = (old) => (old === values[0] ? values[1] : values[0])
     // The records that a process has inserted itself come after those that all began with.
     const keyNumber = (i) => state.keys + i * state.parts + state.part
     const choose = () => {
-      if (!share.latest) return keyOf(zipf.next())
-      const back = zipf.rank()
-      return keyOf(back < state.inserted ? keyNumber(state.inserted - 1 - back) : state.keys - 1 - (back - state.inserted))
+      if (!share.latest) return names[trace[state.n & (traceSize - 1)]]
+      const back = ranks[state.n & (traceSize - 1)]
+      if (back < state.inserted) return keyOf(keyNumber(state.inserted - 1 - back))
+      return names[Math.max(0, state.keys - 1 - (back - state.inserted))]
     }
     const kinds = ['read', 'update', 'insert', 'scan', 'modify'].filter((kind) => share[kind] > 0)
     const first = share[kinds[0]]

@@ -34,11 +34,13 @@ struct Method {
   napi_callback callback;
 };
 
-// Room for one plain copy or page of them (results.h), kept from call to call.
-struct PlainRoom {
+// Room for what packed.h puts together, kept from call to call.
+struct PackedRoom {
   std::vector<double> numbers;
-  std::string narrow;    // the texts of a record, as long as all are ASCII
-  std::u16string wide;   // else
+  std::string narrow;           // texts of ASCII
+  std::u16string wide;          // other texts
+  std::string record_narrow;    // the texts of one record, as long as all are ASCII
+  std::u16string record_wide;   // else
 };
 
 class Handle : public std::enable_shared_from_this<Handle> {
@@ -54,8 +56,8 @@ class Handle : public std::enable_shared_from_this<Handle> {
   napi_env env() const { return env_; }
   // Null once closed.
   Session* session() const { return session_.get(); }
-  PlainRoom& plain_room() const { return plain_room_; }
-  // Where the numbers of a single record go: memory of a Float64Array of kRecordNumbersMax elements that lib/plain.ts reads.
+  PackedRoom& packed_room() const { return packed_room_; }
+  // Where the numbers of a single record go: memory of a Float64Array of kRecordNumbersMax elements that lib/packed.ts reads.
   double* record_numbers() const { return record_numbers_; }
   // Null when it was collected, which happens only while the environment is going down.
   napi_value hook(Hook hook) const;
@@ -82,7 +84,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   napi_ref anchor_ = nullptr;
   napi_ref hooks_[kHookCount] = {};
   std::map<uint64_t, std::shared_ptr<Backup>> backups_;
-  mutable PlainRoom plain_room_;
+  mutable PackedRoom packed_room_;
   double* record_numbers_ = nullptr;
 };
 

@@ -1,8 +1,7 @@
 // Operations on whole containers, and scans by position.
-#include <algorithm>
-
 #include "arguments.h"
 #include "methods.h"
+#include "packed.h"
 #include "results.h"
 
 namespace pongo::node {
@@ -105,14 +104,9 @@ napi_value Plain(napi_env env, napi_callback_info info) {
   if (!whole && !ReadKey(handle, call[2], &key)) return nullptr;
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
-  Captured copy;
   PlainResult result(handle);
-  result.Into(&copy, 1);
   const Status status = whole ? session->Plain(view, id, &result) : session->PlainValue(view, id, key.key(), &result);
-  if (!status.ok()) return Throw(handle, status);
-  handle.record_numbers()[0] = 0;
-  std::copy(result.numbers().begin(), result.numbers().end(), handle.record_numbers());
-  return Release(handle, view, copy);
+  return status.ok() ? result.Release(view) : Throw(handle, status);
 }
 
 napi_value ShapeNames(napi_env env, napi_callback_info info) {
@@ -122,7 +116,7 @@ napi_value ShapeNames(napi_env env, napi_callback_info info) {
   if (!ReadCount(handle, call[0], "shape", &shape)) return nullptr;
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
-  EntryList names(handle, 0, 1);
+  PackedPage names(handle, 0, 1);
   const Status status = session->ShapeNames(shape, [&names](const Key& name) { names.AddKey(name); });
   return status.ok() ? names.Release() : Throw(handle, status);
 }
@@ -144,34 +138,19 @@ napi_value Page(napi_env env, napi_callback_info info) {
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
   const int direction = step > 0 ? 1 : -1;
-  EntryList entries(handle, view, static_cast<uint32_t>(what & 3));
-  entries.CountFrom(start, direction);
+  PackedPage page(handle, view, static_cast<uint32_t>(what));
+  page.CountFrom(start, direction);
   uint64_t passed = 0;
-  const bool whole = (what & 8) != 0;
-  if ((what & 4) != 0) {
-    PlainResult result(handle);
-    uint32_t index = 0;
-    const Status copied = session->PlainPage(
-        view, id, start, count, direction, [&](const Key& key) { result.Into(entries.AddKey(key), index++); }, &result, &passed);
-    if (!copied.ok()) return Throw(handle, copied);
-    if (whole && passed >= count) return Undefined(env);
-    const napi_value page = entries.Release();
-    if (page == nullptr) return nullptr;
-    uint32_t length = 0;
-    const napi_value numbers = MakeNumbers(env, result.numbers());
-    if (numbers == nullptr || napi_get_array_length(env, page, &length) != napi_ok ||
-        napi_set_element(env, page, length, numbers) != napi_ok) {
-      return Throw(handle, Status(Code::kVALUE, "the page is too large for the JavaScript engine"));
-    }
-    return page;
-  }
-  const auto add = [&entries](const Key& key, const ValueView& value) {
-    entries.Add(key, value);
+  const auto add_key = [&page](const Key& key) { page.AddKey(key); };
+  const auto add = [&page](const Key& key, const ValueView& value) {
+    page.AddKey(key);
+    page.AddLive(value);
     return true;
   };
-  const Status status = session->Page(view, id, start, count, direction, add, &passed);
+  const Status status = (what & 4) != 0 ? session->PlainPage(view, id, start, count, direction, add_key, &page, &passed)
+                                        : session->Page(view, id, start, count, direction, add, &passed);
   if (!status.ok()) return Throw(handle, status);
-  return whole && passed >= count ? Undefined(env) : entries.Release();
+  return (what & 8) != 0 && passed >= count ? Undefined(env) : page.Release();
 }
 
 napi_value Bounds(napi_env env, napi_callback_info info) {
@@ -211,8 +190,7 @@ napi_value At(napi_env env, napi_callback_info info) {
   }
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
-  EntryList entries(handle, view, 3);
-  entries.CountFrom(position, 1);
+  EntryList entries(handle, view);
   const Status status = session->At(view, id, position, [&entries](const Key& key, const ValueView& value) {
     entries.Add(key, value);
     return false;
@@ -244,7 +222,7 @@ napi_value Shift(napi_env env, napi_callback_info info) {
   if (!ReadCount(handle, call[0], "id", &id)) return nullptr;
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
-  EntryList entries(handle, 0, 3);
+  EntryList entries(handle, 0);
   const Status status = session->Shift(id, [&entries](const Key& key, const ValueView& value) {
     entries.Add(key, value);
     return false;

@@ -104,7 +104,7 @@ napi_value Edge(napi_env env, napi_callback_info info) {
   }
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
-  EntryList entries(handle, view, 3);
+  EntryList entries(handle, view);
   const Status status = session->Edge(view, id, step > 0 ? 1 : -1, [&entries](const Key& key, const ValueView& value) {
     entries.Add(key, value);
     return false;

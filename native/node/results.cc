@@ -9,20 +9,35 @@
 #include "util/utf8.h"
 
 namespace pongo::node {
-namespace {
 
-constexpr int64_t kSafeMax = (int64_t{1} << 53) - 1;
-constexpr double kDateMax = 8.64e15;  // milliseconds: the range of a JavaScript Date
-
-constexpr const char* kTooLong = "the stored value is too large for the JavaScript engine";
-constexpr const char* kNoDate = "the stored datetime is outside the range of a JavaScript Date";
-
-// A creation that failed may have left a RangeError pending; ours replaces it.
 void DropException(napi_env env) {
   napi_value error;
   bool pending = false;
   if (napi_is_exception_pending(env, &pending) == napi_ok && pending) napi_get_and_clear_last_exception(env, &error);
 }
+
+char32_t DecodeCharacter(const uint8_t* at, size_t remaining, size_t* size) {
+  const uint8_t lead = at[0];
+  *size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || remaining < *size) return 0;
+  char32_t c = lead & (0x7fu >> *size);
+  for (size_t i = 1; i < *size; ++i) {
+    if ((at[i] & 0xc0) != 0x80) return 0;
+    c = c << 6 | (at[i] & 0x3fu);
+  }
+  const bool is_overlong = c < (*size == 4 ? 0x10000u : *size == 3 ? 0x800u : 0x80u);
+  return is_overlong || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : c;
+}
+
+double Milliseconds(int64_t microseconds) {
+  const int64_t milliseconds = microseconds / 1000;
+  return static_cast<double>(microseconds % 1000 < 0 ? milliseconds - 1 : milliseconds);
+}
+
+namespace {
+
+constexpr const char* kTooLong = "the stored value is too large for the JavaScript engine";
+constexpr const char* kNoDate = "the stored datetime is outside the range of a JavaScript Date";
 
 napi_value MakeBigInt(napi_env env, bool negative, const uint8_t* magnitude, size_t size) {
   napi_value value = nullptr;
@@ -47,20 +62,6 @@ napi_value MakeBigInt(napi_env env, bool negative, const uint8_t* magnitude, siz
 // decode here and hand over Latin-1 or UTF-16; Latin-1 where it fits, because V8 then keeps one byte per character, as
 // it does for its own literals. Invalid UTF-8 (only a damaged file can hold it) and long texts are left to V8.
 constexpr size_t kDecodeMax = 2048;  // bytes of UTF-8
-
-// Decodes one character of two to four bytes at `at`, which is not ASCII; 0 when it is not valid.
-char32_t DecodeCharacter(const uint8_t* at, size_t remaining, size_t* size) {
-  const uint8_t lead = at[0];
-  *size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4 || remaining < *size) return 0;
-  char32_t c = lead & (0x7fu >> *size);
-  for (size_t i = 1; i < *size; ++i) {
-    if ((at[i] & 0xc0) != 0x80) return 0;
-    c = c << 6 | (at[i] & 0x3fu);
-  }
-  const bool is_overlong = c < (*size == 4 ? 0x10000u : *size == 3 ? 0x800u : 0x80u);
-  return is_overlong || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : c;
-}
 
 // Null when the text is not valid.
 napi_value MakeDecodedString(napi_env env, const uint8_t* utf8, size_t size) {
@@ -90,11 +91,6 @@ napi_value MakeDecodedString(napi_env env, const uint8_t* utf8, size_t size) {
   char latin1[kDecodeMax];
   for (size_t i = 0; i < count; ++i) latin1[i] = static_cast<char>(units[i]);
   return napi_create_string_latin1(env, latin1, count, &value) == napi_ok ? value : nullptr;
-}
-
-double Milliseconds(int64_t microseconds) {
-  const int64_t milliseconds = microseconds / 1000;
-  return static_cast<double>(microseconds % 1000 < 0 ? milliseconds - 1 : milliseconds);
 }
 
 napi_value MakeDate(napi_env env, int64_t microseconds) {
@@ -308,186 +304,52 @@ napi_value Release(const Handle& handle, uint64_t view, const Captured& captured
   return undefined;
 }
 
-// -- plain copies --
-
-namespace {
-
-// What a number pair of a record says (lib/plain.ts): kStringKind + length in units for texts.
-enum PlainKind : uint8_t { kNullKind = 0, kFalseKind = 1, kTrueKind = 2, kNumberKind = 3, kDateKind = 4, kStringKind = 16 };
-
-// A text that is kept keeps those of its record: parts of one string.
-constexpr size_t kRecordTextMax = 4096;
-
-bool IsSafe(int64_t integer) { return integer >= -kSafeMax && integer <= kSafeMax; }
-
-}  // namespace
-
-void PlainResult::Widen() {
-  if (is_wide_) return;
-  is_wide_ = true;
-  room_.wide.assign(room_.narrow.begin(), room_.narrow.end());
+void CapturedKey::Read(const Handle& handle, const Key& key) {
+  const uint8_t* text;
+  uint32_t size;
+  if (KeyIsString(key, &text, &size)) {
+    value_ = MakeString(handle.env(), text, size);
+    return;
+  }
+  size_ = key.size;
+  waiting_.assign(key.data, key.data + key.size);
+  if (key.form_size > 0) waiting_.insert(waiting_.end(), key.form, key.form + key.form_size);
 }
 
-bool PlainResult::AddText(const ValueView& value) {
-  const size_t before = is_wide_ ? room_.wide.size() : room_.narrow.size();
-  if (before + value.size > kRecordTextMax) return false;
-  if (!is_wide_ && IsAscii(value.data, value.size)) {
-    room_.narrow.append(reinterpret_cast<const char*>(value.data), value.size);
-  } else {
-    Widen();
-    for (size_t i = 0; i < value.size;) {
-      if (value.data[i] < 0x80) {
-        room_.wide.push_back(value.data[i++]);
-        continue;
-      }
-      size_t width;
-      const char32_t c = DecodeCharacter(value.data + i, value.size - i, &width);
-      if (c == 0) return false;
-      i += width;
-      if (c >= 0x10000) {
-        room_.wide.push_back(static_cast<char16_t>(0xd800 + ((c - 0x10000) >> 10)));
-        room_.wide.push_back(static_cast<char16_t>(0xdc00 + ((c - 0x10000) & 0x3ff)));
-      } else {
-        room_.wide.push_back(static_cast<char16_t>(c));
-      }
-    }
-  }
-  const size_t after = is_wide_ ? room_.wide.size() : room_.narrow.size();
-  room_.numbers.push_back(static_cast<double>(kStringKind + after - before));
-  room_.numbers.push_back(0);
-  return true;
+napi_value CapturedKey::Release(const Handle& handle) const {
+  if (value_ != nullptr) return value_;
+  if (size_ == 0) return Throw(handle, Status(Code::kVALUE, kTooLong));
+  Key key;
+  key.data = waiting_.data();
+  key.size = size_;
+  key.form = key.data + size_;
+  key.form_size = static_cast<uint32_t>(waiting_.size() - size_);
+  return MakeKey(handle, key);
 }
-
-bool PlainResult::Record(uint64_t shape, const ValueView* values, uint32_t count) {
-  const size_t begin = room_.numbers.size();
-  room_.narrow.clear();
-  is_wide_ = false;
-  room_.numbers.push_back(index_);
-  room_.numbers.push_back(static_cast<double>(shape));
-  bool fits = true;
-  for (uint32_t i = 0; i < count && fits; i++) {
-    const ValueView& value = values[i];
-    double kind = kNumberKind;
-    double number = 0;
-    switch (value.type) {
-      case ValueView::Type::kString:
-        fits = AddText(value);
-        continue;
-      case ValueView::Type::kInt:
-        fits = IsSafe(value.integer);
-        number = static_cast<double>(value.integer);
-        break;
-      case ValueView::Type::kDouble:
-        number = value.number;
-        break;
-      case ValueView::Type::kNull:
-        kind = kNullKind;
-        break;
-      case ValueView::Type::kFalse:
-        kind = kFalseKind;
-        break;
-      case ValueView::Type::kTrue:
-        kind = kTrueKind;
-        break;
-      case ValueView::Type::kDateTime:
-        kind = kDateKind;
-        number = Milliseconds(value.integer);
-        fits = std::fabs(number) <= kDateMax;
-        break;
-      default:
-        fits = false;
-    }
-    room_.numbers.push_back(kind);
-    room_.numbers.push_back(number);
-  }
-  if (!fits) {
-    room_.numbers.resize(begin);
-    return false;
-  }
-  const napi_env env = handle_.env();
-  *captured_ = Captured();
-  const napi_status made = is_wide_ ? napi_create_string_utf16(env, room_.wide.data(), room_.wide.size(), &captured_->value)
-                                    : napi_create_string_latin1(env, room_.narrow.data(), room_.narrow.size(), &captured_->value);
-  if (made != napi_ok) captured_->failure = kTooLong;
-  return true;
-}
-
-// An array of one: no primitive is one.
-void PlainResult::Wire(std::vector<uint8_t> wire) {
-  const napi_env env = handle_.env();
-  *captured_ = Captured();
-  const napi_value bytes = MakeBytes(env, wire.data(), wire.size());
-  if (bytes == nullptr || napi_create_array_with_length(env, 1, &captured_->value) != napi_ok ||
-      napi_set_element(env, captured_->value, 0, bytes) != napi_ok) {
-    DropException(env);
-    captured_->failure = kTooLong;
-  }
-}
-
-// -- scans --
 
 void EntryList::Add(const Key& key, const ValueView& value) {
   if (value.type == ValueView::Type::kAbsent) {  // a new attempt begins
     for (const Entry& entry : entries_)
       if (entry.value.cell != kNoCell) handle_.session()->UnpinContainer(entry.value.cell);
     entries_.clear();
-    waiting_.clear();
     return;
   }
-  Entry& entry = Append(key);
-  if ((what_ & 2) != 0) Capture(handle_, value, &entry.value);
-}
-
-Captured* EntryList::AddKey(const Key& key) { return &Append(key).value; }
-
-EntryList::Entry& EntryList::Append(const Key& key) {
-  Entry entry;
-  if ((what_ & 1) != 0) {
-    const uint8_t* text;
-    uint32_t size;
-    if (key.size == 0) {
-      entry.key = MakeInteger(handle_.env(), position_);
-      position_ += step_;
-    } else if (KeyIsString(key, &text, &size)) {
-      entry.key = MakeString(handle_.env(), text, size);
-    } else {
-      entry.offset = waiting_.size();
-      entry.size = key.size;
-      entry.form_size = key.form_size;
-      waiting_.insert(waiting_.end(), key.data, key.data + key.size);
-      if (key.form_size > 0) waiting_.insert(waiting_.end(), key.form, key.form + key.form_size);
-    }
-  }
-  entries_.push_back(entry);
-  return entries_.back();
-}
-
-napi_value EntryList::ReleaseKey(const Entry& entry) {
-  if (entry.key != nullptr) return entry.key;
-  if (entry.size == 0) return Throw(handle_, Status(Code::kVALUE, kTooLong));
-  Key key;
-  key.data = waiting_.data() + entry.offset;
-  key.size = entry.size;
-  key.form = key.data + entry.size;
-  key.form_size = entry.form_size;
-  return MakeKey(handle_, key);
+  entries_.emplace_back();
+  Entry& entry = entries_.back();
+  entry.key.Read(handle_, key);
+  Capture(handle_, value, &entry.value);
 }
 
 napi_value EntryList::Release() {
   const napi_env env = handle_.env();
-  const bool keys = (what_ & 1) != 0, values = (what_ & 2) != 0;
   napi_value array;
-  if (napi_create_array_with_length(env, entries_.size() * (keys && values ? 2 : 1), &array) != napi_ok) return nullptr;
+  if (napi_create_array_with_length(env, entries_.size() * 2, &array) != napi_ok) return nullptr;
   uint32_t at = 0;
   for (const Entry& entry : entries_) {
-    if (keys) {
-      const napi_value key = ReleaseKey(entry);
-      if (key == nullptr || napi_set_element(env, array, at++, key) != napi_ok) return nullptr;
-    }
-    if (values) {
-      const napi_value value = pongo::node::Release(handle_, view_, entry.value);
-      if (value == nullptr || napi_set_element(env, array, at++, value) != napi_ok) return nullptr;
-    }
+    const napi_value key = entry.key.Release(handle_);
+    if (key == nullptr || napi_set_element(env, array, at++, key) != napi_ok) return nullptr;
+    const napi_value value = pongo::node::Release(handle_, view_, entry.value);
+    if (value == nullptr || napi_set_element(env, array, at++, value) != napi_ok) return nullptr;
   }
   return array;
 }

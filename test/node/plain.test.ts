@@ -1,4 +1,4 @@
-// Plain copies of documents that share their property names take a way of their own (lib/plain.ts), which must give what
+// Plain copies of documents that share their property names take a way of their own (lib/packed.ts), which must give what
 // the general one gives.
 
 import { deepStrictEqual } from 'node:assert'
