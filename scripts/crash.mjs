@@ -48,6 +48,7 @@ export function runProgram(name, { env = {}, args = [], sanitize = '', timeout =
   const why = result.error?.message ?? (result.signal ? `signal ${result.signal}` : `exit code ${result.status}`)
   return {
     ok: result.status === 0,
+    started: result.error === undefined, // false: missing, or ended by the time limit
     why,
     output: `${result.stdout ?? ''}${result.stderr ?? ''}`,
     seconds: (Date.now() - started) / 1000,

@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { coreTests } from './core.mjs'
 import { crashTests } from './crash.mjs'
+import { plantedTests } from './planted.mjs'
 import { test as pythonTests } from './python.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -43,6 +44,7 @@ export function allTests() {
   for (const part of [
     () => coreTests([]),
     () => crashTests([]),
+    () => plantedTests([]),
     vitest,
     () => pythonTests(),
     () => one([require.resolve('typescript/bin/tsc'), '-p', 'test/types']),

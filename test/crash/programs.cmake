@@ -1,9 +1,10 @@
 # The programs of the test build. The linker puts test/crash/system.cc between the engine and the C library (--wrap), so that
 # the harness sees every call that matters to a file, without a line in the engine.
-add_library(pongo_system STATIC ${CMAKE_SOURCE_DIR}/test/crash/system.cc ${CMAKE_SOURCE_DIR}/test/crash/disk.cc)
+add_library(pongo_system STATIC ${CMAKE_SOURCE_DIR}/test/crash/system.cc ${CMAKE_SOURCE_DIR}/test/crash/disk.cc
+            ${CMAKE_SOURCE_DIR}/test/crash/scheduler.cc)
 target_include_directories(pongo_system PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/test/core)
 target_link_libraries(pongo_system PUBLIC pongo_core)
-foreach(call open mmap fallocate ftruncate pwrite fdatasync fsync fcntl sync_file_range nanosleep clock_nanosleep)
+foreach(call open mmap fallocate ftruncate pwrite fdatasync fsync fcntl sync_file_range nanosleep clock_gettime)
   target_link_options(pongo_system INTERFACE "-Wl,--wrap=${call}")
 endforeach()
 

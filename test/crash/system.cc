@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "test/crash/scheduler.h"
+
 extern "C" {
 int __real_open(const char* path, int flags, ...);
 void* __real_mmap(void* at, size_t size, int protection, int flags, int fd, off_t offset);
@@ -22,7 +24,7 @@ int __real_fsync(int fd);
 int __real_fcntl(int fd, int command, ...);
 int __real_sync_file_range(int fd, off_t offset, off_t size, unsigned int flags);
 int __real_nanosleep(const struct timespec* wanted, struct timespec* left);
-int __real_clock_nanosleep(clockid_t clock, int flags, const struct timespec* wanted, struct timespec* left);
+int __real_clock_gettime(clockid_t clock, struct timespec* time);
 }
 
 namespace pongo::test {
@@ -45,6 +47,7 @@ thread_local const char* kill_point = nullptr;
 thread_local uint64_t kill_point_nth = 0;
 
 uint64_t boot_id = 0;
+uint64_t fiber_time = 1;
 char boot_id_path[64] = "";
 bool skip_syncs = false;
 FileWatcher* watched = nullptr;
@@ -208,16 +211,30 @@ int __wrap_fcntl(int fd, int command, ...) {
   // Giving a lock back cannot fail in the kernel.
   const bool takes = (command == F_OFD_SETLK || command == F_OFD_SETLKW) && static_cast<struct flock*>(argument)->l_type != F_UNLCK;
   if (takes && Fails(Call::kFcntl)) return -1;
+  if (command == F_OFD_SETLKW && pongo::test::InFiber()) {  // waiting would stop the other fibers as well
+    for (;;) {
+      const int result = __real_fcntl(fd, F_OFD_SETLK, argument);
+      if (result == 0 || errno != EAGAIN) return result;
+      pongo::test::GiveWay();
+    }
+  }
   return __real_fcntl(fd, command, argument);
 }
 
-int __wrap_nanosleep(const struct timespec* wanted, struct timespec* left) {
-  pongo::testing::Step("sleep");
-  return __real_nanosleep(wanted, left);
+// In a scheduled thread time is our own, so that a schedule can be repeated: it passes when somebody looks, or sleeps.
+int __wrap_clock_gettime(clockid_t clock, struct timespec* time) {
+  if (!pongo::test::InFiber()) return __real_clock_gettime(clock, time);
+  pongo::test::fiber_time += 1'000;
+  time->tv_sec = static_cast<time_t>(pongo::test::fiber_time / 1'000'000'000);
+  time->tv_nsec = static_cast<long>(pongo::test::fiber_time % 1'000'000'000);
+  return 0;
 }
-int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec* wanted, struct timespec* left) {
-  pongo::testing::Step("sleep");
-  return __real_clock_nanosleep(clock, flags, wanted, left);
+
+int __wrap_nanosleep(const struct timespec* wanted, struct timespec* left) {
+  if (!pongo::test::InFiber()) return __real_nanosleep(wanted, left);
+  pongo::test::fiber_time += static_cast<uint64_t>(wanted->tv_sec) * 1'000'000'000 + static_cast<uint64_t>(wanted->tv_nsec);
+  pongo::test::GiveWay();
+  return 0;
 }
 
 }  // extern "C"

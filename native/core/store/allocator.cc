@@ -182,6 +182,7 @@ void Allocator::Reuse(Ref ref) {
     slabs_.FreeSpan(RefGranule(ref) / kGranulesPerSlab);
     return;
   }
+  PONGO_POISON(mapping_->data() + RefOffset(ref), kClassSizes[RefClass(ref)]);
   Magazine& magazine = slot_->area()->magazines[RefClass(ref)];
   if (magazine.count == kMagazineSize) {
     // The older half goes to everybody; the younger is warm.
@@ -310,6 +311,7 @@ uint64_t Allocator::Drain(uint64_t slab_limit) {
           remains = true;
           if (!horizon_.PinnedForLong(state)) soon_bytes += kClassSizes[size_class];
         } else if (word->compare_exchange_strong(state, 0, std::memory_order_acq_rel)) {
+          PONGO_POISON(mapping_->data() + RefOffset(BlockAt(slab, i, size_class)), kClassSizes[size_class]);
           freed_here++;
         }
       }

@@ -17,6 +17,7 @@
 #include "format/ref.h"
 #include "port/port.h"
 #include "util/status.h"
+#include "util/testing.h"
 
 namespace pongo {
 
@@ -85,6 +86,7 @@ class Mapping {
   // The bytes of a block and their number; nullptr when the ref cannot be one (bad bytes). Spans: the class is checked
   // against the slab header.
   uint8_t* Block(Ref ref, uint64_t* size) {
+    PONGO_POINT("block");
     const uint32_t size_class = RefClass(ref);
     const uint64_t offset = RefOffset(ref);
     if (size_class >= kClassCount || offset < kSlabSize) [[unlikely]] return Span(ref, size);

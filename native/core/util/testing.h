@@ -8,11 +8,13 @@
 #define PONGO_UTIL_TESTING_H_
 
 #include <atomic>
+#include <cstddef>
 
 #ifndef PONGO_TESTING
 
 #define PONGO_POINT(name) static_cast<void>(0)
 #define PONGO_PLANTED(number) false
+#define PONGO_POISON(bytes, size) static_cast<void>(0)
 
 namespace pongo {
 template <class T>
@@ -23,6 +25,8 @@ using SharedAtomic = std::atomic<T>;
 
 #define PONGO_POINT(name) ::pongo::testing::Step(name)
 #define PONGO_PLANTED(number) (::pongo::testing::planted == (number))
+// Memory that nobody may read any more.
+#define PONGO_POISON(bytes, size) ::pongo::testing::Poison(bytes, size)
 
 namespace pongo {
 namespace testing {
@@ -30,9 +34,14 @@ namespace testing {
 // Called at each step of the calling thread, before it is taken; `name` is that of a PONGO_POINT, or of a kind of access.
 inline thread_local void (*step_hook)(const char* name) = nullptr;
 inline int planted = 0;
+inline bool poison = false;
 
 inline void Step(const char* name) {
   if (step_hook != nullptr) step_hook(name);
+}
+
+inline void Poison(void* bytes, size_t size) {
+  if (poison) __builtin_memset(bytes, 0xdb, size);
 }
 
 }  // namespace testing
@@ -45,11 +54,11 @@ class SharedAtomic : public std::atomic<T> {
   static constexpr bool is_always_lock_free = Base::is_always_lock_free;
 
   T load(std::memory_order order = std::memory_order_seq_cst) const {
-    if (order != std::memory_order_relaxed) testing::Step("load");
+    if (order != std::memory_order_relaxed) testing::Step(order == std::memory_order_seq_cst ? "seq_load" : "load");
     return Base::load(order);
   }
   void store(T value, std::memory_order order = std::memory_order_seq_cst) {
-    testing::Step("store");
+    testing::Step(order == std::memory_order_seq_cst ? "seq_store" : "store");
     Base::store(value, order);
   }
   T exchange(T value, std::memory_order order = std::memory_order_seq_cst) {

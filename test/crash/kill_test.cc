@@ -1,0 +1,241 @@
+// SIGKILL at every step. A child performs one public operation, opens, recovers or closes, and is killed at its Nth step: each
+// access to a shared word, each call to the operating system, each allocation of memory, each PONGO_POINT. Then: all or nothing of the operation is there,
+// what was acknowledged is there, a complete gc finds everything again, and a crash of the machine after the next clean close
+// finds the same content. Every second time a peer has the database open meanwhile.
+//
+// CI takes some steps of each operation, differently each time (SEED); PONGO_SCALE=100 takes all of them.
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "child.h"
+#include "test/crash/public_operations.h"
+
+// Allocations are steps too: one that fails ends the process, for the engine is built without exceptions.
+void* operator new(size_t size) {
+  pongo::testing::Step("malloc");
+  void* memory = std::malloc(size == 0 ? 1 : size);
+  if (memory == nullptr) std::abort();
+  return memory;
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+namespace pongo {
+namespace {
+
+using namespace pongo::test;
+
+uint64_t boot = 1;
+uint64_t kills = 0;
+
+void Expect(bool condition, const std::string& where, const std::string& what) {
+  if (!condition) Fail(__FILE__, __LINE__, where + ": " + what);
+}
+
+// Everything that a dead process held comes back: nothing cached, retired or orphaned is left once nobody needs it.
+void CheckConservation(const std::string& where, Session* session) {
+  Counts before, after;
+  CHECK_OK(session->Sync());
+  CHECK_OK(session->Gc(true, &before, &after));
+  CHECK_OK(session->Sync());  // lets go of what only the older durable version needed
+  CHECK_OK(session->Gc(true, &before, &after));
+  Counts counts;
+  std::string problem;
+  const Status verified = session->Verify(&counts, &problem);
+  Expect(verified.ok(), where, std::string("verify: ") + verified.text() + " " + problem);
+  Expect(counts.orphans == 0, where, std::to_string(counts.orphans) + " orphans");
+  Expect(counts.retired == 0, where, std::to_string(counts.retired) + " blocks stay retired");
+}
+
+// The content after a crash of the machine that follows a clean close.
+void CheckAfterReboot(const std::string& where, const std::string& path, uint64_t fingerprint) {
+  SetBootId(++boot);
+  auto session = OpenSession(path, QuietOptions());
+  Expect(session != nullptr, where, "cannot be opened after a reboot");
+  if (session == nullptr) return;
+  Expect(Fingerprint(session.get()) == fingerprint, where, "another content after a reboot");
+  VerifyClean(session.get());
+}
+
+// Runs body in a child with its steps counted from *start on (the child calls it); kills at step `at`. True when it was killed.
+template <class F>
+bool KilledIn(const std::string& where, uint64_t at, uint64_t* steps, F&& body) {
+  Pipe pipe;
+  const int status = RunInChild([&] {
+    const int result = body([&] { CountSteps(at); });
+    pipe.Send(StepsCounted());
+    return result;
+  });
+  pipe.CloseWriter();
+  if (Killed(status)) {
+    kills++;
+    return true;
+  }
+  Expect(status == 0, where, "the child failed with status " + std::to_string(status));
+  uint64_t counted = 0;
+  if (pipe.Receive(&counted) && steps != nullptr) *steps = counted;
+  return false;
+}
+
+// The steps at which to kill: all with a large scale, else a sample; the last ones are the most interesting.
+std::vector<uint64_t> Sample(uint64_t steps, uint64_t wanted) {
+  std::vector<uint64_t> sample;
+  if (steps <= wanted * Scale()) {
+    for (uint64_t step = 1; step <= steps; step++) sample.push_back(step);
+    return sample;
+  }
+  for (uint64_t i = 0; i < wanted * Scale(); i++) {
+    const uint64_t back = i % 2 == 0 ? RandomBelow(steps) : RandomBelow(std::min<uint64_t>(steps, 60));
+    sample.push_back(steps - back);
+  }
+  return sample;
+}
+
+struct Fixture {
+  Fixture() {
+    SkipSyncs(true);
+    SetBootId(++boot);
+    MakeTemplate(folder.File("template"));
+    path = folder.File("db");
+  }
+  ~Fixture() { SetBootId(0); }
+  // A fresh copy, opened once and closed, so that its control file is believed. Its content.
+  uint64_t Reset() {
+    CopyTemplate(folder.File("template"), path);
+    auto session = OpenSession(path, QuietOptions());
+    if (session == nullptr) std::abort();
+    return Fingerprint(session.get());
+  }
+  Folder folder;
+  std::string path;
+};
+
+void KillOperation(Fixture* fixture, const PublicOperation& operation, uint64_t at, uint64_t before, uint64_t after, bool with_peer) {
+  const std::string where = std::string(operation.name) + ", killed at step " + std::to_string(at) + (with_peer ? " beside a peer" : "");
+  fixture->Reset();
+  std::unique_ptr<Session> peer;
+  if (with_peer) peer = OpenSession(fixture->path, QuietOptions());
+  const bool killed = KilledIn(where, at, nullptr, [&](auto&& start) {
+    auto session = OpenSession(fixture->path, QuietOptions());
+    if (session == nullptr) return 1;
+    start();
+    return operation.run(session.get()).ok() ? 0 : 2;
+  });
+  if (peer == nullptr) peer = OpenSession(fixture->path, QuietOptions());
+  Expect(peer != nullptr, where, "cannot be opened");
+  if (peer == nullptr) return;
+  const uint64_t now = Fingerprint(peer.get());
+  Expect(now == after || (killed && now == before), where, killed ? "half done" : "not done");
+  Counts counts;
+  std::string problem;
+  const Status verified = peer->Verify(&counts, &problem);  // orphans are allowed
+  Expect(verified.ok(), where, std::string("verify: ") + verified.text() + " " + problem);
+  if (at % 3 == 0) {
+    // No further commit: the close must make durable what the dead committed, whether or not it raised V.
+    CHECK_OK(peer->Close());
+    peer.reset();
+    CheckAfterReboot(where, fixture->path, now);
+    return;
+  }
+  // What the dead had retired is found without a mark, once nobody else keeps something privately.
+  CHECK_OK(SetText(peer.get(), "number", "goes on"));
+  CHECK_OK(peer->Sync());
+  auto next = OpenSession(fixture->path, QuietOptions());
+  REQUIRE(next != nullptr);
+  CHECK_OK(peer->Close());
+  peer = std::move(next);
+  Counts quick, freed;
+  CHECK_OK(peer->Gc(false, &quick, &freed));
+  Expect(freed.retired == 0, where, std::to_string(freed.retired) + " blocks stay retired after a quick gc");
+  CheckConservation(where, peer.get());
+  const uint64_t last = Fingerprint(peer.get());
+  CHECK_OK(peer->Close());
+  peer.reset();
+  CheckAfterReboot(where, fixture->path, last);
+}
+
+TEST(KilledAtEachStepOfAnOperation) {
+  Fixture fixture;
+  for (const PublicOperation& operation : PublicOperations()) {
+    const uint64_t before = fixture.Reset();
+    uint64_t steps = 0;
+    uint64_t after = 0;
+    REQUIRE(!KilledIn(operation.name, 0, &steps, [&](auto&& start) {
+      auto session = OpenSession(fixture.path, QuietOptions());
+      if (session == nullptr) return 1;
+      start();
+      return operation.run(session.get()).ok() ? 0 : 2;
+    }));
+    {
+      auto session = OpenSession(fixture.path, QuietOptions());
+      REQUIRE(session != nullptr);
+      after = Fingerprint(session.get());
+    }
+    for (const uint64_t at : Sample(steps, operation.writes ? 24 : 8))
+      KillOperation(&fixture, operation, at, before, after, at % 2 == 0);
+  }
+  std::printf("kills at steps of operations: %llu\n", static_cast<unsigned long long>(kills));
+}
+
+// A whole life: open or recover or create, one commit, close.
+enum class Condition { kNew, kClosed, kCrashed, kPeer, kCount };
+constexpr const char* kConditionNames[] = {"life in a new file", "life after a close", "life after a crash", "life beside a peer"};
+
+int Live(const std::string& path) {
+  auto session = OpenSession(path, QuietOptions());
+  if (session == nullptr) return 1;
+  if (!SetText(session.get(), "life", "was lived").ok()) return 2;
+  return session->Close().ok() ? 0 : 3;
+}
+
+void KillLife(Fixture* fixture, Condition condition, uint64_t at, uint64_t* steps) {
+  const std::string where = std::string(kConditionNames[static_cast<int>(condition)]) + ", killed at step " + std::to_string(at);
+  uint64_t before = fixture->Reset();
+  if (condition == Condition::kNew) {
+    unlink(fixture->path.c_str());
+    unlink((fixture->path + "-lock").c_str());
+  }
+  if (condition == Condition::kCrashed) SetBootId(++boot);
+  std::unique_ptr<Session> peer;
+  if (condition == Condition::kPeer) peer = OpenSession(fixture->path, QuietOptions());
+  const bool killed = KilledIn(where, at, steps, [&](auto&& start) {
+    start();
+    return Live(fixture->path);
+  });
+  // In the same boot: a control file is believed only if it was finished.
+  if (peer == nullptr) peer = OpenSession(fixture->path, QuietOptions());
+  Expect(peer != nullptr, where, "cannot be opened");
+  if (peer == nullptr) return;
+  std::string text;
+  const bool lived = GetText(peer.get(), 0, kRootId, "life", &text);
+  Expect(lived || killed, where, "the commit is lost");
+  if (lived) {
+    bool present;
+    CHECK_OK(peer->Delete(kRootId, TextKey("life").key(), &present));
+  }
+  const uint64_t now = Fingerprint(peer.get());
+  Expect(condition == Condition::kNew || now == before, where, "another content");
+  CheckConservation(where, peer.get());
+  CHECK_OK(peer->Close());
+  peer.reset();
+  CheckAfterReboot(where, fixture->path, now);
+}
+
+TEST(KilledAtEachStepOfALife) {
+  Fixture fixture;
+  kills = 0;
+  for (int i = 0; i < static_cast<int>(Condition::kCount); i++) {
+    const auto condition = static_cast<Condition>(i);
+    uint64_t steps = 0;
+    KillLife(&fixture, condition, 0, &steps);
+    for (const uint64_t at : Sample(steps, 120)) KillLife(&fixture, condition, at, nullptr);
+  }
+  std::printf("kills at steps of lives: %llu\n", static_cast<unsigned long long>(kills));
+}
+
+}  // namespace
+}  // namespace pongo
