@@ -215,6 +215,11 @@ class OriginalTest(DatabaseTest):
         self.assertEqual(multi.items(), [('blue', ('x',)), ('red', (1, 2))])
         self.assertEqual((len(multi), list(multi)), (2, ['blue', 'red']))
         self.assertEqual(multi.native(), {'blue': ['x'], 'red': [1, 2]})
+        self.assertEqual(multi, {'blue': ['x'], 'red': (1, 2)})
+        for refused in (lambda: multi.incr('red'), lambda: multi.cas('red', 1, 2), lambda: multi.modify('red', len)):
+            self.assertRaises(TypeError, refused)
+        multi['zz'] = 0
+        self.assertEqual(multi.popitem(), ('zz', (0,)))
         del multi['red', 1]
         self.assertEqual(multi['red'], (2,))
         self.assertEqual(multi.pop('red'), (2,))

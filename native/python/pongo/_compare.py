@@ -1,6 +1,7 @@
-"""Equality and order of values, as every language of this database has them.
+"""Equality and order of values.
 
-Equality is deep, with 1 = 1.0, NaN = NaN and -0 = 0, but True is not 1. A live container equals what has the same content.
+Equality is deep, with 1 = 1.0, NaN = NaN and -0 = 0; a live container equals what has the same content. `equal` is for what
+Python does itself (==, in, index, remove), where True equals 1; `same` is the equality that all languages of this database share.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,14 +43,16 @@ def _rank(value):
     return 10
 
 
-def equal(a, b):
-    """Whether two values are equal, live containers by their content."""
+def equal(a, b, strict=False):
+    """Whether two values are equal, live containers by their content. strict: True is not 1."""
     if a is b:
         return True
     a, b = _plain(a), _plain(b)
     rank, other = _rank(a), _rank(b)
     if {rank, other} == {7, 9}:  # a tuple is stored as a list
         rank = other = 9
+    if {rank, other} == {1, 2} and not strict:
+        rank = other = 2
     if rank != other:
         return False
     if rank == 2:
@@ -57,17 +60,17 @@ def equal(a, b):
     if rank == 3:
         return _utc(a) == _utc(b)
     if rank == 8:
-        # By type and value: True and 1 are two keys.
-        return len(a) == len(b) and all(
-            type(k) is type(j) or _rank(k) == _rank(j) for k, j in zip(_sorted_keys(a), _sorted_keys(b))
-        ) and all(k in b and equal(a[k], b[k]) for k in a)
+        if strict and sorted(map(_rank, a)) != sorted(map(_rank, b)):
+            return False
+        return len(a) == len(b) and all(key in b and equal(a[key], b[key], strict) for key in a)
     if rank in (7, 9):
-        return len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b))
+        return len(a) == len(b) and all(equal(x, y, strict) for x, y in zip(a, b))
     return bool(a == b)
 
 
-def _sorted_keys(mapping):
-    return sorted(mapping, key=lambda key: (_rank(key), repr(key) if _rank(key) > 2 else 0))
+def same(a, b):
+    """Whether two values are one value of the database."""
+    return equal(a, b, strict=True)
 
 
 def order(a, b):

@@ -3,7 +3,7 @@
 from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, MutableSequence, Sequence, ValuesView
 
 from . import _errors as errors
-from ._compare import equal
+from ._compare import equal, same
 from ._handles import close
 from ._json import parse, text_of
 from ._pongo import Keyed as _Keyed, Sequence as _Sequence
@@ -59,9 +59,7 @@ class _Container:
     def __eq__(self, other):
         if self is other:
             return True
-        if not isinstance(other, (_Container, Mapping, Sequence)) or isinstance(other, (str, bytes, bytearray)):
-            return NotImplemented
-        return equal(self, other)
+        return equal(self, other) if isinstance(other, self._like) else NotImplemented
 
     def __ne__(self, other):
         same = self.__eq__(other)
@@ -76,6 +74,7 @@ class _Container:
 
 class _Mapping(_Container, _Keyed):
     __slots__ = ()
+    _like = Mapping
 
     def update(self, *args, sync=None, **items):
         """Stores many items in one commit: of a mapping, of pairs, by name. O(m log n).
@@ -296,13 +295,28 @@ class PongoMultiCollection(PongoCollection):
 
     def _remove(self, key, value):
         values = self.get([key], ())
-        left = [other for other in values if not equal(other, value)]
+        left = [other for other in values if not same(other, value)]
         if len(left) == len(values):
             return False
         super().__delitem__(key)
         for other in left:
             self[key] = other
         return True
+
+    def popitem(self):
+        """Removes the greatest key with all its values: (key, tuple). KeyError when empty."""
+
+        def take():
+            keys = self.keys()
+            if not keys:
+                raise errors.KeyError('popitem(): the container is empty')
+            return keys[-1], self.pop(keys[-1])
+
+        return atomically(self._handle, take)
+
+    def modify(self, key, fn, default=None):
+        """Not for this kind of collection: TypeError."""
+        raise errors.TypeError('modify does not fit a collection with many values for one key')
 
     def get(self, key, default=None, sep='.'):
         """The tuple of all values of a key, or default. A path leads through the first value."""
@@ -338,6 +352,7 @@ class PongoList(_Container, _Sequence):
     """A live list in a database. Made by assigning a list, or by PongoList.create(db). Each method is one commit."""
 
     __slots__ = ()
+    _like = (list, _Sequence)
 
     @staticmethod
     def create(db):

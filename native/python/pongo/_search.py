@@ -1,7 +1,7 @@
 """search: the children of a container whose value at a path satisfies a comparison, all judged in one version."""
 
 from . import _errors as errors
-from ._compare import equal, order
+from ._compare import order, same
 
 
 def _ordered(accept):
@@ -13,8 +13,8 @@ def _ordered(accept):
 
 
 _tests = {
-    '==': equal,
-    '!=': lambda found, wanted: not equal(found, wanted),
+    '==': same,
+    '!=': lambda found, wanted: not same(found, wanted),
     '<': _ordered(lambda difference: difference < 0),
     '<=': _ordered(lambda difference: difference <= 0),
     '>': _ordered(lambda difference: difference > 0),
