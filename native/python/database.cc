@@ -157,7 +157,8 @@ PyObject* Verify(PyObject* self, PyObject*) {
   Counts counts;
   std::string problem;
   const Status status = WithoutGil([&] { return session->Verify(&counts, &problem); });
-  return status.ok() ? CountsDict(counts) : Raise(status, problem);
+  if (status.ok()) return CountsDict(counts);
+  return problem.empty() ? Raise(status) : Raise(Status(status.code(), ""), problem);
 }
 
 PyObject* Gc(PyObject* self, PyObject* args) {
