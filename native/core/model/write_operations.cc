@@ -69,7 +69,7 @@ Status Operations::Locate(uint64_t id, const PathStep& step, Place* place) {
   }
   if (!step.is_index || step.index < 0) return kNotIndex;
   place->present = place->stored = static_cast<uint64_t>(step.index) < place->state->now.size;
-  if (place->present) return tree.SeekAt(root, static_cast<uint64_t>(step.index), &place->path);
+  if (place->present) return tree.SeekEntry(root, static_cast<uint64_t>(step.index), &place->path);
   return Status::Ok();
 }
 
@@ -153,7 +153,7 @@ Status Operations::DeletePairs(ContainerState* state, const Key& key, bool* was_
       Place place;
       place.state = state;
       place.present = true;
-      PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), true).SeekAt(state->now.tree(), begin, &place.path));
+      PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), true).SeekEntry(state->now.tree(), begin, &place.path));
       PONGO_TRY(Remove(&place));
     }
     return Status::Ok();
@@ -240,7 +240,7 @@ Status Operations::RemoveAt(ContainerState* state, uint64_t position) {
     Place place;
     place.state = state;
     place.present = true;
-    PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), true).SeekAt(state->now.tree(), position, &place.path));
+    PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), true).SeekEntry(state->now.tree(), position, &place.path));
     return Remove(&place);
   });
 }
@@ -513,7 +513,7 @@ Status Operations::ListSplice(uint64_t id, uint64_t start, uint64_t delete_count
       place.state = state;
       place.keyed = false;
       place.present = true;
-      PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), false).SeekAt(state->now.tree(), at, &place.path));
+      PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), false).SeekEntry(state->now.tree(), at, &place.path));
       PONGO_TRY(Remove(&place));
     }
     if (wire != nullptr && state->now.size == 0) {

@@ -80,6 +80,8 @@ class TreeWriter : public TreeReader {
   Status Seek(Ref root, const Key& key, Path* path, bool* present) const;
   // Goes to the entry at a position; position == count goes behind the last.
   Status SeekAt(Ref root, uint64_t position, Path* path) const;
+  // As SeekAt for an entry that must exist: CORRUPT where the counts of inner nodes promise more than there is.
+  Status SeekEntry(Ref root, uint64_t position, Path* path) const;
 
   // Each takes the path of the last Seek and sets the new root; the path is used up.
   // `key` is null for sequences. Values that are dropped must have been released by the caller (block words, links).

@@ -68,6 +68,11 @@ Status TreeWriter::SeekAt(Ref root, uint64_t position, Path* path) const {
   }
 }
 
+Status TreeWriter::SeekEntry(Ref root, uint64_t position, Path* path) const {
+  PONGO_TRY(SeekAt(root, position, path));
+  return path->leaf_index() < path->leaf().count() ? Status::Ok() : kBadSearch;
+}
+
 // The shortest bytes above the last key on the left and not above the first on the right.
 Status TreeWriter::Separator(const LeafItem& left, const LeafItem& right, std::vector<uint8_t>* separator) {
   separator->clear();
