@@ -42,6 +42,11 @@ export interface OpenOptions {
 export interface GcReport {
   before: { count: number; bytes: number }
   after: { count: number; bytes: number }
+  /**
+   * Of a complete run: containers were not collected, because an operation took longer than two seconds or a thread shows more
+   * containers than can be counted; try again later.
+   */
+  skipped: boolean
   [name: string]: unknown
 }
 
@@ -192,11 +197,20 @@ export class Database<T extends object = Record<string, any>> {
     return new Snapshot<T>(state)
   }
 
-  /** Resolves when every commit made so far is on disk. Errors: `IO`, `NOSPACE`; `ARG` inside a transaction. */
-  async sync(): Promise<void> {
+  /**
+   * Resolves when every commit made so far is on disk.
+   *
+   * When the disk has reported an error, it may have lost what was written since the last checkpoint. From then on `sync` and
+   * writes (except in the mode `none`) fail with `IO` in every process, also after reopening. Back the data up; or, if you
+   * trust the disk again, write the whole file anew and sync it: `sync({ rewrite: true })`, then `verify()`. O(size of the file).
+   *
+   * Errors: `IO`, `NOSPACE`; `ARG` inside a transaction; `READONLY` for a rewrite through a read-only handle.
+   */
+  async sync(options?: { rewrite?: boolean }): Promise<void> {
     const handle = this.#open()
     handle.outside('sync()')
-    await handle.native.sync()
+    const given = checkOptions('sync', options, ['rewrite'])
+    await handle.native.sync(booleanOption('sync', 'rewrite', given.rewrite, false))
   }
 
   /** As `sync`, but blocks the thread. */

@@ -185,7 +185,8 @@ export interface NativeDb {
   backupEnd(token: number): void
 
   // -- whole database --
-  sync(): Promise<void>
+  /** rewrite: after an error of the disk, writes the whole file anew first. */
+  sync(rewrite: boolean): Promise<void>
   syncNow(): void
   verify(): Promise<Record<string, number>>
   gc(complete: boolean): Promise<Record<string, unknown>>

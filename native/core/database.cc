@@ -308,7 +308,7 @@ Status Session::Begin() {
   SessionImpl& s = *impl_;
   PONGO_TRY(s.Check());
   if (s.transaction.active()) return Status(Code::kARG, "a transaction is already open in this handle");
-  if (s.attempts == nullptr) s.attempts = std::make_unique<Turn::Attempts>(&s.turn);
+  if (s.attempts == nullptr) s.attempts = std::make_unique<Turn::Attempts>(&s.turn, Turn::kLongPatience);
   s.turn.Yield(s.attempts.get());
   return s.transaction.Start(true);
 }
@@ -398,12 +398,13 @@ Status Session::Version(uint64_t view, uint64_t* version) {
 
 // -- whole database --
 
-Status Session::Sync() {
+Status Session::Sync(bool rewrite) {
   const std::shared_ptr<DatabaseFile> file = impl_->SharedFile();
   if (file == nullptr) return kClosed;
   if (file->InForkedChild()) return kForked;
   // V may lag behind the root for a moment, but never behind a commit that has returned.
-  return file->SyncTo(file->mapping()->header()->version.load(std::memory_order_seq_cst));
+  const uint64_t version = file->mapping()->header()->version.load(std::memory_order_seq_cst);
+  return rewrite && file->sync_failed() ? file->RewriteAndSync(version) : file->SyncTo(version);
 }
 
 Status Session::Verify(Counts* counts, std::string* problem) {
@@ -418,7 +419,7 @@ Status Session::Gc(bool complete, Counts* before, Counts* after) {
   if (file == nullptr) return kClosed;
   if (file->InForkedChild()) return kForked;
   if (file->read_only()) return kReadOnly;
-  return CollectGarbage(file->mapping(), complete, before, after);
+  return CollectGarbage(file->mapping(), complete, [&](uint32_t resort) { return file->MakeRoom(resort); }, before, after);
 }
 
 Status Session::SetChunkSize(uint64_t bytes) {

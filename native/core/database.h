@@ -151,7 +151,9 @@ class Session {
   uint64_t lock_client() const;     // what wish.client should be: names this session
 
   // -- whole database --
-  Status Sync();                    // blocks until every commit made so far is durable; callable from any thread
+  // Blocks until every commit made so far is durable; callable from any thread. After an error of the disk it fails with IO, as
+  // writes do, until `rewrite` has written the whole file anew: O(size of the file).
+  Status Sync(bool rewrite = false);
   Status Verify(Counts* counts, std::string* problem);   // callable from any thread
   Status Gc(bool complete, Counts* before, Counts* after);  // callable from any thread
   void Stats(std::vector<std::pair<std::string, double>>* stats);

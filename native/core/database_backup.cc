@@ -13,18 +13,24 @@ Status Session::StartBackup(uint64_t view, const std::string& target, bool overw
                             std::unique_ptr<Backup>* backup) {
   SessionImpl& s = *impl_;
   PONGO_TRY(s.Check());
+  // A pin of its own, which cannot be revoked, under the announcement of the version that it is to pin.
+  SessionImpl::Pinned source;
   if (view == 0) {
-    PONGO_TRY(Snapshot(pinned));
+    const uint64_t word = s.slot.Announce();
+    const Status read = ReadBase(s.mapping, word, &source.base);
+    if (!read.ok()) s.slot.Clear();
+    PONGO_TRY(read);
   } else {
-    // One more user of the snapshot's own pin: a pin is never copied.
     const auto found = s.snapshots.find(view);
     if (found == s.snapshots.end()) return kNoSnapshot;
-    SessionImpl::Pinned again = found->second;
-    again.cell = s.slot.Pin(again.base.version, again.base.word, PinKind::kSnapshot);
-    if (again.cell == kPinCells) return Status(Code::kFULL, "too many snapshots and iterators are open in this thread");
-    *pinned = s.snapshot_next++;
-    s.snapshots.emplace(*pinned, again);
+    PONGO_TRY(s.Enter(found->second));
+    source.base = found->second.base;
   }
+  source.cell = s.slot.Pin(source.base.version, source.base.word, PinKind::kMaintenance);
+  s.slot.Clear();
+  if (source.cell == kPinCells) return Status(Code::kFULL, "too many snapshots and iterators are open in this thread");
+  *pinned = s.snapshot_next++;
+  s.snapshots.emplace(*pinned, source);
   *backup = std::make_unique<Backup>(s.SharedFile(), s.snapshots.find(*pinned)->second.base, target, overwrite);
   return Status::Ok();
 }

@@ -26,6 +26,8 @@ inline constexpr Status kForked(Code::kFORK, "this handle was opened before fork
 inline constexpr Status kReadOnly(Code::kREADONLY, "the handle was opened with readOnly");
 inline constexpr Status kNoSnapshot(Code::kSNAPSHOT, "the snapshot was released");
 inline constexpr Status kLockTimeout(Code::kTIMEOUT, "the lock was not granted within the time allowed");
+inline constexpr Status kRevoked(Code::kSNAPSHOT, "the snapshot was revoked: the database needed the space that it pinned");
+inline constexpr Status kDiskError(Code::kIO, "the disk reported an error: nothing more can be made durable; back up the data, or sync with { rewrite: true }");
 inline constexpr size_t kCacheSize = 16;
 inline constexpr int kSpaceWaitsMax = 3;  // of one operation, for garbage that is about to become free
 
@@ -35,7 +37,7 @@ class SessionImpl {
       : file(std::move(database)),
         mapping(file->mapping()),
         slot(mapping),
-        allocator(mapping, &slot),
+        allocator(mapping, &slot, [this](uint32_t resort) { return file->MakeRoom(resort); }),
         transaction(mapping, &slot, &allocator),
         builder(&transaction),
         operations(&transaction, &builder),
@@ -63,7 +65,19 @@ class SessionImpl {
 
   Status CheckWrite() const {
     PONGO_TRY(Check());
-    return file->read_only() ? kReadOnly : Status::Ok();
+    if (file->read_only()) return kReadOnly;
+    // What cannot become durable is not taken, unless nobody asked for durability.
+    if (file->sync_failed() && durability != Durability::kNone) [[unlikely]] return kDiskError;
+    return Status::Ok();
+  }
+
+  // Announces the version of a snapshot, and only then looks whether it was revoked: until the announcement is cleared its
+  // blocks stay, revoked or not.
+  Status Enter(const Pinned& pinned) {
+    slot.AnnounceExactly(pinned.base.version);
+    if (!slot.Revoked(pinned.cell)) [[likely]] return Status::Ok();
+    slot.Clear();
+    return kRevoked;
   }
 
   // Runs a read in a view: body(const ReadView&).
@@ -73,7 +87,10 @@ class SessionImpl {
     if (view != 0) {
       const auto found = snapshots.find(view);
       if (found == snapshots.end()) return kNoSnapshot;
-      return body(ReadView(mapping, found->second.base.table, found->second.now));
+      PONGO_TRY(Enter(found->second));
+      const Status status = body(ReadView(mapping, found->second.base.table, found->second.now));
+      slot.Clear();
+      return status;
     }
     if (transaction.is_explicit() && transaction.active()) {
       PONGO_TRY(transaction.poison());

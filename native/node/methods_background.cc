@@ -23,7 +23,7 @@ struct Work {
   napi_deferred deferred = nullptr;
   napi_async_work job = nullptr;
   Task task = Task::kSync;
-  bool complete = false;       // of kGc
+  bool option = false;         // kGc: complete; kSync: rewrite
   Status status;
   std::string problem;         // of kVerify
   Counts before, after;        // kVerify uses `after`
@@ -33,13 +33,13 @@ void Execute(napi_env, void* data) {
   auto* work = static_cast<Work*>(data);
   switch (work->task) {
     case Task::kSync:
-      work->status = work->session->Sync();
+      work->status = work->session->Sync(work->option);
       break;
     case Task::kVerify:
       work->status = work->session->Verify(&work->after, &work->problem);
       break;
     case Task::kGc:
-      work->status = work->session->Gc(work->complete, &work->before, &work->after);
+      work->status = work->session->Gc(work->option, &work->before, &work->after);
       break;
   }
 }
@@ -73,6 +73,9 @@ napi_value ResultOf(napi_env env, const Work& work) {
       const napi_value result = Object(env);
       SetField(env, result, "before", CountsObject(env, work.before));
       SetField(env, result, "after", CountsObject(env, work.after));
+      napi_value skipped = nullptr;
+      napi_get_boolean(env, work.after.skipped, &skipped);
+      SetField(env, result, "skipped", skipped);
       return result;
     }
   }
@@ -96,7 +99,7 @@ void Complete(napi_env env, napi_status outcome, void* data) {
   napi_delete_async_work(env, work->job);
 }
 
-napi_value Start(napi_env env, Handle& handle, Task task, bool complete) {
+napi_value Start(napi_env env, Handle& handle, Task task, bool option) {
   auto work = std::make_unique<Work>();
   napi_value promise = nullptr, name = nullptr;
   if (napi_create_promise(env, &work->deferred, &promise) != napi_ok) return nullptr;
@@ -110,7 +113,7 @@ napi_value Start(napi_env env, Handle& handle, Task task, bool complete) {
   work->handle = handle.shared_from_this();
   work->session = handle.session();
   work->task = task;
-  work->complete = complete;
+  work->option = option;
   if (napi_create_string_utf8(env, "pongodb", NAPI_AUTO_LENGTH, &name) == napi_ok &&
       napi_create_async_work(env, nullptr, name, Execute, Complete, work.get(), &work->job) == napi_ok) {
     if (napi_queue_async_work(env, work->job) == napi_ok) {
@@ -126,8 +129,10 @@ napi_value Start(napi_env env, Handle& handle, Task task, bool complete) {
 }
 
 napi_value Sync(napi_env env, napi_callback_info info) {
-  const Call<0> call(env, info);
-  return Start(env, call.handle(), Task::kSync, false);
+  const Call<1> call(env, info);
+  bool rewrite = false;
+  napi_get_value_bool(env, call[0], &rewrite);
+  return Start(env, call.handle(), Task::kSync, rewrite);
 }
 
 napi_value Verify(napi_env env, napi_callback_info info) {

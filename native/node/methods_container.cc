@@ -20,7 +20,9 @@ napi_value Create(napi_env env, napi_callback_info info) {
   if (session == nullptr) return nullptr;
   Captured made;
   made.kind = static_cast<Kind>(kind);
-  const Status status = session->Create(made.kind, wire.data, wire.size, &made.id, &made.cell);
+  uint32_t cell = kNoCell;
+  const Status status = session->Create(made.kind, wire.data, wire.size, &made.id, &cell);
+  made.cell = CellHold(&handle, cell);
   return status.ok() ? Release(handle, 0, made) : Throw(handle, status);
 }
 

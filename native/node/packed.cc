@@ -307,7 +307,7 @@ napi_value PackedPage::Release() {
   // The hooks run from here on: nothing of the room is used any more.
   std::vector<napi_value> others;
   others.reserve(others_.size());
-  for (const Other& other : others_) {
+  for (Other& other : others_) {
     others.push_back(other.is_key ? other.key.Release(handle_) : pongo::node::Release(handle_, view_, other.value));
     if (others.back() == nullptr) return nullptr;
   }

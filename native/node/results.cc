@@ -233,9 +233,13 @@ napi_value MakeString(napi_env env, const uint8_t* utf8, size_t size) {
   return napi_create_string_utf8(env, text, size, &value) == napi_ok ? value : nullptr;
 }
 
+// A hook that ran meanwhile may have closed the database, and all cells with it.
+void CellHold::GiveBack() {
+  if (handle_->session() != nullptr) handle_->session()->UnpinContainer(Take());
+}
+
 void Capture(const Handle& handle, const ValueView& view, Captured* captured) {
   const napi_env env = handle.env();
-  if (captured->cell != kNoCell) handle.session()->UnpinContainer(captured->cell);
   *captured = Captured();  // a lost attempt may have captured something: the last call counts
   napi_value& value = captured->value;
   const char* failure = kTooLong;
@@ -251,7 +255,7 @@ void Capture(const Handle& handle, const ValueView& view, Captured* captured) {
     case ValueView::Type::kContainer:
       captured->kind = view.kind;
       captured->id = view.id;
-      captured->cell = handle.session()->PinContainer(view.id);
+      captured->cell = CellHold(&handle, handle.session()->PinContainer(view.id));
       return;
     case ValueView::Type::kNull:
       napi_get_null(env, &value);
@@ -286,7 +290,7 @@ void Capture(const Handle& handle, const ValueView& view, Captured* captured) {
   }
 }
 
-napi_value Release(const Handle& handle, uint64_t view, const Captured& captured) {
+napi_value Release(const Handle& handle, uint64_t view, Captured& captured) {
   const napi_env env = handle.env();
   if (captured.failure != nullptr) [[unlikely]] return Throw(handle, Status(Code::kVALUE, captured.failure));
   if (captured.kind != Kind::kNone) {
@@ -294,7 +298,7 @@ napi_value Release(const Handle& handle, uint64_t view, const Captured& captured
     napi_create_uint32(env, static_cast<uint32_t>(captured.kind), &arguments[0]);
     napi_create_double(env, static_cast<double>(captured.id), &arguments[1]);
     napi_create_double(env, static_cast<double>(view), &arguments[2]);
-    napi_create_uint32(env, captured.cell, &arguments[3]);
+    napi_create_uint32(env, captured.cell.Take(), &arguments[3]);
     return CallHook(handle, Hook::kContainer, 4, arguments);
   }
   if (captured.is_uuid) return CallHook(handle, Hook::kUuid, 1, &captured.value);
@@ -329,8 +333,6 @@ napi_value CapturedKey::Release(const Handle& handle) const {
 
 void EntryList::Add(const Key& key, const ValueView& value) {
   if (value.type == ValueView::Type::kAbsent) {  // a new attempt begins
-    for (const Entry& entry : entries_)
-      if (entry.value.cell != kNoCell) handle_.session()->UnpinContainer(entry.value.cell);
     entries_.clear();
     return;
   }
@@ -345,7 +347,7 @@ napi_value EntryList::Release() {
   napi_value array;
   if (napi_create_array_with_length(env, entries_.size() * 2, &array) != napi_ok) return nullptr;
   uint32_t at = 0;
-  for (const Entry& entry : entries_) {
+  for (Entry& entry : entries_) {
     const napi_value key = entry.key.Release(handle_);
     if (key == nullptr || napi_set_element(env, array, at++, key) != napi_ok) return nullptr;
     const napi_value value = pongo::node::Release(handle_, view_, entry.value);

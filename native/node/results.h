@@ -9,6 +9,7 @@
 #include <node_api.h>
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "database.h"
@@ -17,19 +18,41 @@
 
 namespace pongo::node {
 
+// A cell of the pidcache until a proxy, or whoever takes it, is responsible for it: an operation may fail after its visitor ran.
+class CellHold {
+ public:
+  CellHold() = default;
+  CellHold(const Handle* handle, uint32_t cell) : handle_(handle), cell_(cell) {}
+  CellHold(CellHold&& other) noexcept : handle_(other.handle_), cell_(other.Take()) {}
+  CellHold& operator=(CellHold&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    std::swap(cell_, other.cell_);
+    return *this;
+  }
+  ~CellHold() {
+    if (cell_ != kNoCell) [[unlikely]] GiveBack();
+  }
+  uint32_t Take() { return std::exchange(cell_, kNoCell); }
+
+ private:
+  void GiveBack();
+  const Handle* handle_ = nullptr;
+  uint32_t cell_ = kNoCell;
+};
+
 struct Captured {
   napi_value value = nullptr;  // null: nothing was found, a container, or a failure
   Kind kind = Kind::kNone;     // not kNone: a container, and `id` is its id
   bool is_uuid = false;        // value holds the bytes
   uint64_t id = 0;
-  uint32_t cell = kNoCell;     // keeps the container alive until its proxy says otherwise
+  CellHold cell;               // keeps the container alive until its proxy says otherwise
   const char* failure = nullptr;  // a literal: why JavaScript cannot hold the value
 };
 
 void Capture(const Handle& handle, const ValueView& view, Captured* captured);
 
 // The JavaScript value: undefined when nothing was found. Null with an exception pending on failure.
-napi_value Release(const Handle& handle, uint64_t view, const Captured& captured);
+napi_value Release(const Handle& handle, uint64_t view, Captured& captured);
 
 // Integers are numbers when safe, else bigints. Null when the engine refused.
 napi_value MakeInteger(napi_env env, int64_t integer);

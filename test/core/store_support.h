@@ -103,7 +103,8 @@ inline Tally Count(Mapping* mapping) {
       case SlabUse::kUnassigned: tally.unassigned++; break;
       case SlabUse::kTail: tally.tails++; break;
       case SlabUse::kClaimed: tally.claimed++; break;
-      case SlabUse::kReserved: break;
+      case SlabUse::kReserved:
+      case SlabUse::kOld: break;
       case SlabUse::kSpan:
         tally.spans++;
         add(mapping->block_states(slab)[0].load());

@@ -54,7 +54,15 @@ void Expect(bool condition, const Case& c, const std::string& what) {
 void CheckUsable(const Case& c, Session* session, const std::string& what) {
   const int failures = Failures();
   VerifyClean(session);
-  CHECK_OK(SetText(session, "probe", "works"));
+  // After an error of the disk writers are told, until the file was written anew.
+  const bool disk = c.call == Call::kFdatasync || c.call == Call::kPwrite;
+  const Status probe = SetText(session, "probe", "works");
+  if (disk && probe.code() == Code::kIO) {
+    CHECK_OK(session->Sync(true));
+    CHECK_OK(SetText(session, "probe", "works"));
+  } else {
+    CHECK_OK(probe);
+  }
   std::string text;
   CHECK(GetText(session, 0, kRootId, "probe", &text));
   CHECK_EQ(text, std::string("works"));
@@ -285,6 +293,54 @@ TEST(AFailedSyncIsRemembered) {
     CHECK(GetText(session.get(), 0, kRootId, "a", &text));
     CHECK_EQ(text, std::string("1"));
     VerifyClean(session.get());
+  }
+}
+
+// Writers are told, in every session and after reopening; the whole file written anew ends it, unless that fails as well.
+TEST(AFailedSyncStopsWritersUntilTheFileIsRewritten) {
+  SkipSyncs(true);
+  for (uint64_t nth = 1; nth <= 2; nth++) {
+    const Folder folder;
+    const std::string path = folder.File("db");
+    auto session = OpenSession(path, QuietOptions());
+    REQUIRE(session != nullptr);
+    CHECK_OK(SetText(session.get(), "a", "1"));
+    CHECK_OK(session->Sync());
+    CHECK_OK(SetText(session.get(), "a", "2"));
+    ArmFault(Call::kFdatasync, nth, false, EIO);
+    CHECK_CODE(session->Sync(), IO);
+    DisarmFaults();
+    CHECK_CODE(SetText(session.get(), "a", "3"), IO);
+    OpenOptions careless = QuietOptions();
+    careless.durability = Durability::kNone;
+    auto none = OpenSession(path, careless);
+    REQUIRE(none != nullptr);
+    CHECK_OK(SetText(none.get(), "b", "1"));
+    none.reset();
+    session.reset();
+    session = OpenSession(path, QuietOptions());
+    REQUIRE(session != nullptr);
+    CHECK_CODE(SetText(session.get(), "a", "4"), IO);
+    for (uint64_t again = 1; again <= 2; again++) {
+      ArmFault(Call::kFdatasync, again, false, EIO);
+      CHECK_CODE(session->Sync(true), IO);
+      DisarmFaults();
+      CHECK_CODE(SetText(session.get(), "a", "5"), IO);
+    }
+    CHECK_OK(session->Sync(true));
+    CHECK_OK(SetText(session.get(), "a", "6"));
+    CHECK_OK(session->Sync());
+    VerifyClean(session.get());
+    // What the disk has now is the newest.
+    const int status = test::RunInChild([&]() -> int {
+      auto other = OpenSession(path, QuietOptions());
+      return other != nullptr && SetText(other.get(), "c", "1").ok() && other->Sync().ok() ? 0 : 1;
+    });
+    CHECK_EQ(status, 0);
+    std::string text;
+    CHECK(GetText(session.get(), 0, kRootId, "a", &text));
+    CHECK_EQ(text, std::string("6"));
+    CHECK(GetText(session.get(), 0, kRootId, "b", &text));
   }
 }
 

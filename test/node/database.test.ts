@@ -79,6 +79,15 @@ describe('open', () => {
     expect(codes).toEqual(['PONGO_ERR_READONLY', 'PONGO_ERR_READONLY'])
   })
 
+  test('sync takes options; gc says whether it was skipped', async () => {
+    const db = freshDatabase()
+    db.root.a = 1
+    await db.sync({ rewrite: true }) // nothing to rewrite: as sync()
+    await expect(db.sync({ rewrite: 1 as any })).rejects.toThrow(/rewrite/)
+    await expect(db.sync({ again: true } as any)).rejects.toThrow(/again/)
+    expect((await db.gc({ complete: true })).skipped).toBe(false)
+  })
+
   test('close is idempotent; what was read through the handle throws CLOSED', () => {
     const path = freshPath()
     const other = openAt(path)

@@ -81,6 +81,7 @@ struct ControlHeader {
   alignas(128) Atomic32 slot_count;        // slots at and above it have never been used
   Atomic32 reserved2;
   Atomic64 pin_epoch;                      // raised whenever a pin goes away: retired blocks may have become free
+  Atomic64 revocations;                    // number of the last revocation: raised after its stamp is in the cell
   alignas(128) Atomic64 checkpoint_pin;    // version being made durable, or 0; belongs to the file, not to a process
   Atomic64 durable_pin;                    // version that the newest superblock names
   Atomic64 durable_sequence;               // sequence number of that superblock
@@ -89,6 +90,9 @@ struct ControlHeader {
   Atomic64 gc_pin;                         // an older version that the collector marks; scanned after all other pins
   Atomic64 cells_lost;                     // slots with pidcache cells that were released or adopted
   Atomic64 unlinked;                       // links that fell to zero since the last collection
+  Atomic64 recovery_pin;                   // the version that recovery began with, until all its slabs are described, or 0
+  Atomic64 recovery_root;                  // its root word; 0: nothing left to describe
+  Atomic64 recovery_slabs;                 // slabs of the file then
   alignas(128) Atomic64 turn;              // advisory FIFO for committers that keep losing: see store/turn.h
   Atomic64 turn_next;
   Atomic64 turn_since;
@@ -103,7 +107,9 @@ inline constexpr int64_t kNoExpiry = INT64_MAX;
 static_assert(offsetof(ControlHeader, root) == 128);
 static_assert(sizeof(ControlHeader) <= kGranule * 1024);
 
-// What reclaimers read of a thread. 0 = not inside an operation; else a lower bound of the versions it may read.
+// What reclaimers read of a thread. 0 = not inside an operation; else a lower bound of the versions it may read, or with
+// kExactly the one version that an operation on a snapshot reads: it protects no more than the snapshot's pin does.
+inline constexpr uint64_t kExactly = uint64_t{1} << 63;
 struct alignas(128) SlotLine {
   Atomic64 announced;      // 0
   Atomic32 pin_count;      // 8   pin cells at and above it are unused
@@ -120,9 +126,11 @@ struct PinCell {
   Atomic64 root;           // its root word
   Atomic32 count;
   Atomic32 kind;           // PinKind
+  Atomic64 revoked;        // 0, or the number of the revocation that took the snapshot away: see store/revocation.h
 };
-static_assert(sizeof(PinCell) == 24);
-enum class PinKind : uint32_t { kSnapshot = 1, kTransaction = 2 };
+static_assert(sizeof(PinCell) == 32);
+// kMaintenance: of verification, marking and backups, which read without announcing. Only snapshots can be revoked.
+enum class PinKind : uint32_t { kSnapshot = 1, kTransaction = 2, kMaintenance = 3 };
 
 struct Magazine {
   uint32_t count;
@@ -179,8 +187,8 @@ struct Summaries {
 
 // Slab state: what a slab is used for.
 //   bits 60-63 = 0 UNASSIGNED, 1 SMALL (bits 0-5 class), 2 SPAN (bits 0-31 slabs), 3 TAIL of a span, 4 CLAIMED (bits 0-15 slot),
-//                5 RESERVED (the first slab of the file)
-enum class SlabUse : uint64_t { kUnassigned = 0, kSmall = 1, kSpan = 2, kTail = 3, kClaimed = 4, kReserved = 5 };
+//                5 RESERVED (the first slab of the file), 6 OLD (recovered, not yet described: see model/recovery.h)
+enum class SlabUse : uint64_t { kUnassigned = 0, kSmall = 1, kSpan = 2, kTail = 3, kClaimed = 4, kReserved = 5, kOld = 6 };
 constexpr uint64_t MakeSlabState(SlabUse use, uint64_t detail) { return (static_cast<uint64_t>(use) << 60) | detail; }
 constexpr SlabUse SlabUseOf(uint64_t state) { return static_cast<SlabUse>(state >> 60); }
 constexpr uint64_t SlabDetail(uint64_t state) { return state & 0xffffffffu; }

@@ -89,6 +89,14 @@ constexpr Ref BlockAt(uint64_t slab, uint32_t index, uint32_t size_class) {
   return (slab * kGranulesPerSlab + 1 + index * granules) | (static_cast<uint64_t>(size_class) << 34);
 }
 
+// Whether a block of the class can begin at this granule of a slab.
+constexpr bool BeginsBlock(uint64_t granule_in_slab, uint32_t size_class) {
+  if (granule_in_slab == 0) return false;
+  if (size_class >= kClassCount) return size_class == kSpanClass && granule_in_slab == 1;
+  const uint64_t granules = kClassSizes[size_class] / kGranule;
+  return (granule_in_slab - 1) % granules == 0 && granule_in_slab - 1 + granules < kGranulesPerSlab;
+}
+
 // The first slab of the file holds the superblocks; each other slab begins with this header.
 struct SlabHeader {
   uint32_t magic;        // 0   kSlabMagic

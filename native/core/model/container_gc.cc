@@ -16,7 +16,8 @@ namespace {
 constexpr auto kOrder = std::memory_order_seq_cst;
 constexpr uint64_t kWaitNs = 2'000'000'000;   // for threads in the middle of an operation; they take microseconds
 constexpr int kAttempts = 20;                 // while threads that had proxies come and go
-constexpr size_t kBatch = 128;                // containers removed by one commit
+constexpr size_t kBatchMax = 128;             // containers removed by one commit
+constexpr size_t kBatchMin = 8;
 
 // A set of container ids: pages of bits, for ids are dense where they are many.
 class IdSet {
@@ -51,20 +52,21 @@ class IdSet {
 
 class Collector {
  public:
-  Collector(Mapping* mapping, ThreadSlot* slot, const std::atomic<bool>* stop)
-      : mapping_(mapping), slot_(slot), stop_(stop), allocator_(mapping, slot), transaction_(mapping, slot, &allocator_), turn_(mapping) {}
+  Collector(Mapping* mapping, ThreadSlot* slot, const std::atomic<bool>* stop, const Allocator::MakeRoom& make_room)
+      : mapping_(mapping), slot_(slot), stop_(stop), allocator_(mapping, slot, make_room), transaction_(mapping, slot, &allocator_), turn_(mapping) {}
 
   // *disturbed: cells vanished meanwhile; nothing was removed.
   Status Run(uint64_t epoch, uint64_t* removed, bool* skipped, bool* disturbed);
 
  private:
   bool AwaitOlderOperations();
+  bool AwaitOlderOperation(uint32_t slot, uint64_t deadline);
   Status Mark(const ObjectTable& table, std::vector<uint64_t> stack, IdSet* marked);
-  Status MarkOlderPins(uint64_t epoch, std::vector<uint64_t>* reached, bool* cells_read);
+  Status MarkOlderPins(uint64_t epoch, std::vector<uint64_t>* reached, bool* complete);
   Status FindDead(const IdSet& marked, std::vector<uint64_t>* dead);
   Status Sweep(const std::vector<uint64_t>& dead, uint64_t* removed);
   bool Stopped() const { return stop_ != nullptr && stop_->load(std::memory_order_relaxed); }
-  Status RemoveBatch(const std::vector<uint64_t>& ids, uint64_t* removed);
+  Status RemoveBatch(const std::vector<uint64_t>& ids, Turn::Attempts* attempts, bool* committed, uint64_t* removed);
 
   Mapping* mapping_;
   ThreadSlot* slot_;
@@ -83,19 +85,21 @@ bool Collector::AwaitOlderOperations() {
   while (v < base_.version && !header->version.compare_exchange_weak(v, base_.version, kOrder)) {
   }
   const uint64_t deadline = port::Nanoseconds() + kWaitNs;
+  for (uint32_t slot = 0; slot < header->slot_count.load(kOrder); slot++)
+    if (!AwaitOlderOperation(slot, deadline)) return false;
+  return true;
+}
+
+bool Collector::AwaitOlderOperation(uint32_t slot, uint64_t deadline) {
   uint64_t pause = 1'000;
-  for (uint32_t slot = 0; slot < header->slot_count.load(kOrder);) {
-    const uint64_t announced = mapping_->slot_line(slot)->announced.load(kOrder);
-    if (announced == 0 || announced >= base_.version) {
-      slot++;
-      continue;
-    }
+  for (;;) {
+    const uint64_t announced = mapping_->slot_line(slot)->announced.load(kOrder) & ~kExactly;
+    if (announced == 0 || announced >= base_.version) return true;
     if (port::Nanoseconds() > deadline || Stopped()) return false;
     port::SleepNanoseconds(pause);
     pause = std::min<uint64_t>(pause * 2, 10'000'000);
     if (pause == 10'000'000) ReapDeadSlots(slot_);
   }
-  return true;
 }
 
 // Adds all that the given containers lead to in one version.
@@ -121,8 +125,8 @@ Status Collector::Mark(const ObjectTable& table, std::vector<uint64_t> stack, Id
   return Status::Ok();
 }
 
-// What snapshots, iterators and transactions that began before S can still show.
-Status Collector::MarkOlderPins(uint64_t epoch, std::vector<uint64_t>* reached, bool* cells_read) {
+// What snapshots, iterators and transactions that began before S can still show. *complete = false: not all could be read.
+Status Collector::MarkOlderPins(uint64_t epoch, std::vector<uint64_t>* reached, bool* complete) {
   ControlHeader* header = mapping_->header();
   std::vector<uint64_t> done;
   for (uint32_t slot = 0; slot < header->slot_count.load(kOrder); slot++) {
@@ -136,14 +140,18 @@ Status Collector::MarkOlderPins(uint64_t epoch, std::vector<uint64_t>* reached, 
       // found under it has its cells already, and they are read later.
       header->gc_pin.store(version, kOrder);
       Status status;
-      if (pin.version.load(kOrder) == version) {
+      const bool snapshot = pin.kind.load(std::memory_order_relaxed) == static_cast<uint32_t>(PinKind::kSnapshot);
+      if (snapshot && pin.revoked.load(kOrder) != 0) {
+        // Its blocks may be gone. An operation that began before the revocation sets its cells before it ends; none begins now.
+        if (!AwaitOlderOperation(slot, port::Nanoseconds() + kWaitNs)) *complete = false;
+      } else if (pin.version.load(kOrder) == version) {
         Base older;
         IdSet marked;
         status = ReadBase(mapping_, word, &older);
         if (status.ok() && older.version == version) {
           // From what proxies show as well: an iterator over a container that is nowhere in the tree yields what it held then.
           std::vector<uint64_t> roots = {kRootId};
-          if (!ReadCells(mapping_, epoch, &roots)) *cells_read = false;
+          if (!ReadCells(mapping_, epoch, &roots)) *complete = false;
           status = Mark(older.table, std::move(roots), &marked);
           marked.AppendTo(reached);
           done.push_back(version);
@@ -157,29 +165,24 @@ Status Collector::MarkOlderPins(uint64_t epoch, std::vector<uint64_t>* reached, 
   return Status::Ok();
 }
 
-// One commit that takes these containers out. They can be neither reached nor changed by anybody else.
-Status Collector::RemoveBatch(const std::vector<uint64_t>& ids, uint64_t* removed) {
+// One attempt at a commit that takes these containers out. They can be neither reached nor changed by anybody else, but other
+// commits change the object table.
+Status Collector::RemoveBatch(const std::vector<uint64_t>& ids, Turn::Attempts* attempts, bool* committed, uint64_t* removed) {
   ValueBuilder builder(&transaction_);
   Operations operations(&transaction_, &builder);
-  Turn::Attempts attempts(&turn_);
-  for (bool committed = false; !committed;) {
-    turn_.Yield(&attempts);
-    PONGO_TRY(transaction_.Start(true));
-    uint64_t count = 0;
-    for (const uint64_t id : ids) {
-      bool existed = false;
-      if (const Status status = operations.RemoveContainer(id, &existed); !status.ok()) {
-        transaction_.Abort();
-        return status;
-      }
-      count += existed ? 1 : 0;
+  turn_.Yield(attempts);
+  PONGO_TRY(transaction_.Start(true));
+  uint64_t count = 0;
+  for (const uint64_t id : ids) {
+    bool existed = false;
+    if (const Status status = operations.RemoveContainer(id, &existed); !status.ok()) {
+      transaction_.Abort();
+      return status;
     }
-    PONGO_TRY(transaction_.Commit(&committed));
-    if (committed)
-      *removed += count;
-    else
-      turn_.Lost(&attempts);
+    count += existed ? 1 : 0;
   }
+  PONGO_TRY(transaction_.Commit(committed));
+  if (*committed) *removed += count;
   return Status::Ok();
 }
 
@@ -192,11 +195,23 @@ Status Collector::FindDead(const IdSet& marked, std::vector<uint64_t>* dead) {
       });
 }
 
+// A batch that loses against shorter commits is made smaller, and takes a turn at once.
 Status Collector::Sweep(const std::vector<uint64_t>& dead, uint64_t* removed) {
-  for (size_t from = 0; from < dead.size() && !Stopped(); from += kBatch) {
-    const std::vector<uint64_t> batch(dead.begin() + static_cast<ptrdiff_t>(from),
-                                      dead.begin() + static_cast<ptrdiff_t>(std::min(from + kBatch, dead.size())));
-    PONGO_TRY(RemoveBatch(batch, removed));
+  size_t batch = kBatchMax;
+  auto attempts = std::make_unique<Turn::Attempts>(&turn_, 1);
+  for (size_t from = 0; from < dead.size() && !Stopped();) {
+    const size_t count = std::min(batch, dead.size() - from);
+    const auto first = dead.begin() + static_cast<ptrdiff_t>(from);
+    bool committed = false;
+    PONGO_TRY(RemoveBatch({first, first + static_cast<ptrdiff_t>(count)}, attempts.get(), &committed, removed));
+    if (committed) {
+      from += count;
+      batch = std::min(batch * 2, kBatchMax);
+      attempts = std::make_unique<Turn::Attempts>(&turn_, 1);
+    } else {
+      batch = std::max(batch / 2, kBatchMin);
+      turn_.Lost(attempts.get());
+    }
   }
   return Status::Ok();
 }
@@ -207,16 +222,16 @@ Status Collector::Run(uint64_t epoch, uint64_t* removed, bool* skipped, bool* di
   const uint64_t word = slot_->Announce();
   const Status read = ReadBase(mapping_, word, &base_);
   uint32_t cell = kPinCells;
-  if (read.ok()) cell = slot_->Pin(base_.version, base_.word, PinKind::kSnapshot);
+  if (read.ok()) cell = slot_->Pin(base_.version, base_.word, PinKind::kMaintenance);
   slot_->Clear();
   PONGO_TRY(read);
   std::vector<uint64_t> roots = {kRootId, kShapesId, kCompanionsId};  // a companion goes with its Collection, not by itself
   IdSet marked;
   Status status;
   *skipped = cell == kPinCells || !AwaitOlderOperations();
-  bool cells_read = true;
-  if (!*skipped) status = MarkOlderPins(epoch, &roots, &cells_read);
-  if (!*skipped && status.ok()) *skipped = !ReadCells(mapping_, epoch, &roots) || !cells_read;
+  bool complete = true;
+  if (!*skipped) status = MarkOlderPins(epoch, &roots, &complete);
+  if (!*skipped && status.ok()) *skipped = !ReadCells(mapping_, epoch, &roots) || !complete;
   // A thread that put a container back after S and then ended would be missed.
   if (!*skipped && status.ok()) *disturbed = *skipped = mapping_->header()->cells_lost.load(kOrder) != lost;
   // What an older pin leads to may hold something new by now: it is a root in S too.
@@ -230,7 +245,8 @@ Status Collector::Run(uint64_t epoch, uint64_t* removed, bool* skipped, bool* di
 
 }  // namespace
 
-Status CollectContainers(Mapping* mapping, bool wait, const std::atomic<bool>* stop, uint64_t* removed, bool* skipped) {
+Status CollectContainers(Mapping* mapping, bool wait, const std::atomic<bool>* stop, uint64_t* removed, bool* skipped,
+                         const Allocator::MakeRoom& make_room) {
   *removed = 0;
   *skipped = true;
   port::File lock;
@@ -248,7 +264,7 @@ Status CollectContainers(Mapping* mapping, bool wait, const std::atomic<bool>* s
   const uint64_t epoch = before % 2 == 0 ? before + 1 : before + 2;  // odd, and not that of a dead collector
   header->gc_epoch.store(epoch, kOrder);
   Status status;
-  Collector collector(mapping, &slot, stop);
+  Collector collector(mapping, &slot, stop, make_room);
   bool disturbed = true;
   for (int attempt = 0; attempt < kAttempts && disturbed && status.ok(); attempt++)
     status = collector.Run(epoch, removed, skipped, &disturbed);

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "store/allocator.h"
 #include "store/mapping.h"
 #include "util/status.h"
 
@@ -23,7 +24,9 @@ namespace pongo {
 // *removed: containers that died. *skipped: some thread stood in the way for too long (or another collection was running and
 // `wait` was false); nothing was done. O(size of the database).
 // `stop`, if given, ends the work early when it becomes true.
-Status CollectContainers(Mapping* mapping, bool wait, const std::atomic<bool>* stop, uint64_t* removed, bool* skipped);
+// make_room: as an Allocator wants it, for a full file.
+Status CollectContainers(Mapping* mapping, bool wait, const std::atomic<bool>* stop, uint64_t* removed, bool* skipped,
+                         const Allocator::MakeRoom& make_room = {});
 
 // Ends the epoch of a collector that died, so that cells dropped in it can be used again.
 void EndDeadCollection(Mapping* mapping);

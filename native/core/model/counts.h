@@ -21,6 +21,7 @@ struct Counts {
   uint64_t retired_bytes = 0;
   uint64_t free_bytes = 0;      // free and cached blocks, and unassigned slabs
   uint64_t orphans = 0;         // LIVE, but unreachable: left by a process that was killed
+  bool skipped = false;         // of a complete gc: containers were not collected (docs/design.md, "Limits")
 };
 
 }  // namespace pongo

@@ -10,13 +10,14 @@
 #include "format/node.h"
 #include "model/container_gc.h"
 #include "model/expiry_cleaner.h"
-#include "model/reachability.h"
+#include "model/recovery.h"
 #include "model/shrink.h"
 #include "model/value_view.h"
 #include "store/allocator.h"
 #include "store/checkpoint.h"
 #include "store/lock_table.h"
 #include "store/reader_roots.h"
+#include "store/revocation.h"
 #include "util/check.h"
 #include "util/testing.h"
 
@@ -362,7 +363,7 @@ Status DatabaseFile::CreateDatabase(const port::File& data) {
   return Status::Ok();
 }
 
-// Builds the control file anew from what the superblock names. O(size of the database).
+// Builds the control file anew from what the superblock names. O(slabs); what is free in them is found later, beside the users.
 Status DatabaseFile::Rebuild(const Superblock& superblock) {
   PONGO_TRY(InitialiseControl(superblock.uuid, superblock.length));
   ControlHeader* header = mapping_.header();
@@ -376,36 +377,10 @@ Status DatabaseFile::Rebuild(const Superblock& superblock) {
   Base base;
   PONGO_TRY(ReadBase(&mapping_, MakeRootWord(superblock.root, superblock.version), &base));
   if (base.version != superblock.version) return Status(Code::kCORRUPT, "the root record is not the one that the superblock names");
-  ReachCounts counts;
-  const auto mark = [this](Ref ref) -> Status {
-    uint64_t size;
-    if (mapping_.Block(ref, &size) == nullptr) return Status(Code::kCORRUPT, "a block lies outside the file");
-    const uint64_t slab = RefGranule(ref) / kGranulesPerSlab;
-    const auto slab_header = Load<SlabHeader>(mapping_.data() + slab * kSlabSize);
-    const uint32_t size_class = RefClass(ref);
-    if (slab_header.magic != kSlabMagic || slab_header.size_class != size_class)
-      return Status(Code::kCORRUPT, "a slab header does not fit the blocks in it");
-    Atomic64* state = mapping_.slab_state(slab);
-    if (state->load(std::memory_order_relaxed) == 0) {
-      if (size_class == kSpanClass) {
-        for (uint64_t i = 1; i < slab_header.span_slabs; i++) {
-          if (mapping_.slab_state(slab + i)->load(std::memory_order_relaxed) != 0) return Status(Code::kCORRUPT, "two spans overlap");
-          mapping_.slab_state(slab + i)->store(MakeSlabState(SlabUse::kTail, 0), std::memory_order_relaxed);
-        }
-        state->store(MakeSlabState(SlabUse::kSpan, slab_header.span_slabs), std::memory_order_relaxed);
-      } else {
-        state->store(MakeSlabState(SlabUse::kSmall, size_class), std::memory_order_relaxed);
-      }
-    }
-    if (!SlabMap(&mapping_).IsBlock(ref)) return Status(Code::kCORRUPT, "a ref does not name the start of a block");
-    if (mapping_.block_state(ref)->load(std::memory_order_relaxed) != 0) return Status(Code::kCORRUPT, "a block is used twice");
-    mapping_.block_state(ref)->store(LiveState(0), std::memory_order_relaxed);
-    return Status::Ok();
-  };
-  PONGO_TRY(WalkVersion(&mapping_, base, mark, &counts));
-  SlabMap slabs(&mapping_);
-  for (uint64_t slab = 1; slab < slabs.SlabCount(); slab++) slabs.NoteFreeBlocks(slab);
-  header->container_id_next.store(std::max(counts.container_id_max + 1, superblock.container_id_next), std::memory_order_seq_cst);
+  uint64_t last_id;
+  PONGO_TRY(LastObject(&mapping_, base.table, &last_id));
+  header->container_id_next.store(std::max(last_id + 1, superblock.container_id_next), std::memory_order_seq_cst);
+  PONGO_TRY(BeginRecovery(&mapping_, base));
   header->root.store(base.word, std::memory_order_seq_cst);
 
   // Versions that were given out after this superblock may have been seen: a new one goes far beyond them, and becomes durable
@@ -415,7 +390,12 @@ Status DatabaseFile::Rebuild(const Superblock& superblock) {
   Allocator allocator(&mapping_, &slot);
   const uint64_t version = base.version + (PONGO_PLANTED(18) ? 1 : kVersionGapAfterCrash);
   Ref ref;
-  PONGO_TRY(allocator.Allocate(sizeof(RootRecord), version, &ref));
+  Status allocated = allocator.Allocate(sizeof(RootRecord), version, &ref);
+  if (!allocated.ok()) {  // no room behind the named length: look for it before
+    PONGO_TRY(DescribeRecovered(&mapping_, true, nullptr));
+    allocated = allocator.Allocate(sizeof(RootRecord), version, &ref);
+  }
+  PONGO_TRY(allocated);
   uint64_t size;
   uint8_t* bytes = mapping_.Block(ref, &size);
   auto record = Load<RootRecord>(mapping_.data() + RootWordOffset(base.word));
@@ -441,6 +421,23 @@ Status DatabaseFile::SyncTo(uint64_t version) {
   const std::lock_guard<std::mutex> lock(sync_mutex_);
   bool wrote;
   return Checkpoint(sync_slot_.get(), checkpoint_, version, false, &wrote);
+}
+
+Status DatabaseFile::RewriteAndSync(uint64_t version) {
+  if (options_.read_only) return Status(Code::kREADONLY, "a read-only handle cannot write the file anew");
+  {
+    const std::lock_guard<std::mutex> lock(sync_mutex_);
+    PONGO_TRY(RewriteFile(&mapping_, checkpoint_));
+  }
+  return SyncTo(version);
+}
+
+bool DatabaseFile::MakeRoom(uint32_t resort) {
+  if (resort == 0) {
+    static_cast<void>(SyncTo(mapping_.header()->version.load(std::memory_order_seq_cst)).ok());  // if it fails, snapshots are next
+    return true;
+  }
+  return RevokeOldestSnapshots(&mapping_, uint32_t{1} << std::min<uint32_t>(resort - 1, 16)) > 0;
 }
 
 Status DatabaseFile::SetChunkSize(uint64_t bytes) {
@@ -499,10 +496,12 @@ void DatabaseFile::Background() {
 
 // On a thread of its own: marking a large database must not hold up checkpoints.
 void DatabaseFile::CollectInBackground() {
+  DescribeInBackground();
   std::unique_lock<std::mutex> lock(background_mutex_);
   while (!background_wake_.wait_for(lock, kCollectInterval, [this] { return background_stop_.load(); })) {
     lock.unlock();
     if (!InForkedChild() && reader_ == nullptr) {
+      DescribeInBackground();  // whoever began it may have died
       EndDeadCollection(&mapping_);
       if (!options_.read_only) CollectWhenWorthwhile();
     }
@@ -523,6 +522,13 @@ void DatabaseFile::CleanInBackground() {
   }
 }
 
+// A failure shows itself to whoever asks for verify(); it is not tried again.
+void DatabaseFile::DescribeInBackground() {
+  if (recovery_failed_ || reader_ != nullptr || !options_.describe_in_background || InForkedChild()) return;
+  const Status described = DescribeRecovered(&mapping_, false, &background_stop_);
+  recovery_failed_ = !described.ok() && !background_stop_.load();
+}
+
 // Marking costs as much as the database is large: it is worth it when a good part of the containers have lost their last link.
 void DatabaseFile::CollectWhenWorthwhile() {
   ControlHeader* header = mapping_.header();
@@ -531,7 +537,7 @@ void DatabaseFile::CollectWhenWorthwhile() {
   uint64_t removed;
   bool skipped;
   // A failure shows itself to whoever asks for gc() or verify().
-  if (!CollectContainers(&mapping_, false, &background_stop_, &removed, &skipped).ok() || skipped) return;
+  if (!CollectContainers(&mapping_, false, &background_stop_, &removed, &skipped, [this](uint32_t resort) { return MakeRoom(resort); }).ok() || skipped) return;
   Base base;
   const std::lock_guard<std::mutex> sync_lock(sync_mutex_);
   const uint64_t word = sync_slot_->Announce();

@@ -47,6 +47,12 @@ class DatabaseFile {
   void WantCheckpoints() { want_checkpoints_.store(true, std::memory_order_relaxed); }
   // Blocks until `version` is durable. Any thread. Without write permission: shows the newest checkpoint.
   Status SyncTo(uint64_t version);
+  // After a failed fdatasync: writes everything anew, then as SyncTo. READONLY.
+  Status RewriteAndSync(uint64_t version);
+  // Whether an fdatasync has failed since: nothing becomes durable.
+  bool sync_failed() const { return mapping_.header()->sync_failed.load(std::memory_order_relaxed) != 0; }
+  // For an allocation that finds no room: the older durable version may hold it, then the oldest snapshots. Any thread.
+  bool MakeRoom(uint32_t resort);
   // A child made by fork() has this object, but nothing behind it.
   bool InForkedChild() const;
   // Stored settings. Any thread of any process, last one wins.
@@ -71,6 +77,7 @@ class DatabaseFile {
   void StartBackground();
   void Background();
   void CollectInBackground();
+  void DescribeInBackground();
   void CollectWhenWorthwhile();
   void CleanInBackground();
   void CloseFiles();
@@ -96,6 +103,7 @@ class DatabaseFile {
   std::mutex background_mutex_;
   std::condition_variable background_wake_;
   std::atomic<bool> background_stop_{false};
+  bool recovery_failed_ = false;  // the collector's own
   uint64_t collect_at_ = 0;   // unlinked containers; the collector's own
   std::atomic<bool> want_checkpoints_{false};
 };

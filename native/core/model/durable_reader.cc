@@ -43,17 +43,24 @@ Status DurableReader::Start(const Superblock& superblock) {
 Status DurableReader::Show(const Superblock& superblock) {
   uint64_t file_size;
   PONGO_TRY(port::GetSize(lock_file_, &file_size));
-  if (file_size < superblock.length) return Status(Code::kCORRUPT, "the file is shorter than its superblock says: it was truncated");
+  uint64_t length = superblock.length;
+  if (file_size < length) {
+    // A last closer may have given free chunks back since: nothing that our checkpoint needs, for we have its byte locked.
+    Superblock newest;
+    PONGO_TRY(ReadSuperblock(lock_file_, &newest));
+    if (newest.sequence == superblock.sequence) return Status(Code::kCORRUPT, "the file is shorter than its superblock says: it was truncated");
+    length = file_size / kSlabSize * kSlabSize;
+  }
   uint64_t control_size;
   PONGO_TRY(port::GetSize(mapping_->control_file(), &control_size));
   if (control_size < ControlSizeFor(superblock.length)) PONGO_TRY(port::Truncate(mapping_->control_file(), ControlSizeFor(superblock.length)));
-  PONGO_TRY(mapping_->MapTo(superblock.length));
+  PONGO_TRY(mapping_->MapTo(length));
   const uint64_t word = MakeRootWord(superblock.root, superblock.version);
   Base base;
   PONGO_TRY(ReadBase(mapping_, word, &base));
   if (base.version != superblock.version) return Status(Code::kCORRUPT, "the root record is not the one that the superblock names");
   ControlHeader* header = mapping_->header();
-  header->length.store(std::max(superblock.length, header->length.load(kOrder)), kOrder);
+  header->length.store(std::max(length, header->length.load(kOrder)), kOrder);
   header->chunk_size = superblock.chunk_size;
   header->id_key_size = std::min<uint32_t>(superblock.id_key_size, kIdKeySizeMax);
   std::memcpy(header->id_key, superblock.id_key, header->id_key_size);

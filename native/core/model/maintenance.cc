@@ -6,31 +6,14 @@
 #include "model/container_gc.h"
 #include "model/each_block.h"
 #include "model/reachability.h"
+#include "model/recovery.h"
 #include "store/allocator.h"
 #include "store/horizon.h"
+#include "util/mark_bits.h"
 #include "util/testing.h"
 
 namespace pongo {
 namespace {
-
-// A set of blocks, one bit per granule.
-class MarkBits {
- public:
-  explicit MarkBits(uint64_t length) : words_((length / kGranule + 63) / 64) {}
-  // False when it was set already.
-  bool Set(uint64_t granule) {
-    uint64_t& word = words_[granule / 64];
-    const uint64_t bit = uint64_t{1} << (granule % 64);
-    const bool fresh = (word & bit) == 0;
-    word |= bit;
-    return fresh;
-  }
-  bool Has(uint64_t granule) const { return granule / 64 < words_.size() && (words_[granule / 64] >> (granule % 64) & 1) != 0; }
-  bool Covers(uint64_t granule) const { return granule / 64 < words_.size(); }
-
- private:
-  std::vector<uint64_t> words_;
-};
 
 void Census(Mapping* mapping, Counts* counts) {
   EachBlock(mapping, [&](Ref, Atomic64* word, uint64_t size) {
@@ -59,7 +42,7 @@ void Census(Mapping* mapping, Counts* counts) {
 
 // A pinned version with the set of its blocks. `sweep_limit`: blocks born up to it that are not marked belong to nobody.
 struct Marked {
-  explicit Marked(Mapping* mapping) : bits(mapping->MapPublished()) {}
+  explicit Marked(Mapping* mapping) : bits(mapping->MapPublished() / kGranule) {}
   Base base;
   uint32_t cell = kPinCells;
   uint64_t sweep_limit = 0;
@@ -75,13 +58,13 @@ Status PinAndMark(Mapping* mapping, ThreadSlot* slot, Marked* marked, FunctionRe
   marked->sweep_limit = horizon.writers();
   const uint64_t word = slot->Announce();
   const Status read = ReadBase(mapping, word, &marked->base);
-  if (read.ok()) marked->cell = slot->Pin(marked->base.version, marked->base.word, PinKind::kSnapshot);
+  if (read.ok()) marked->cell = slot->Pin(marked->base.version, marked->base.word, PinKind::kMaintenance);
   slot->Clear();
   PONGO_TRY(read);
   if (PONGO_PLANTED(7)) horizon.Scan(*mapping);
   if (PONGO_PLANTED(7)) marked->sweep_limit = horizon.now();
   // The root first, the published length second: the mark bits must cover all that the root reaches.
-  marked->bits = MarkBits(mapping->MapPublished());
+  marked->bits = MarkBits(mapping->MapPublished() / kGranule);
   return WalkVersion(
       mapping, marked->base,
       [&](Ref ref) -> Status {
@@ -125,6 +108,10 @@ void AdoptStrayBlocks(Mapping* mapping, ThreadSlot* self) {
 }  // namespace
 
 Status VerifyDatabase(Mapping* mapping, Counts* counts, std::string* problem) {
+  if (const Status described = DescribeRecovered(mapping, true, nullptr); !described.ok()) {
+    *problem = described.text();
+    return described;
+  }
   ThreadSlot slot(mapping);
   PONGO_TRY(slot.Claim());
   Marked marked(mapping);
@@ -160,19 +147,20 @@ Status VerifyDatabase(Mapping* mapping, Counts* counts, std::string* problem) {
   return walked;
 }
 
-Status CollectGarbage(Mapping* mapping, bool complete, Counts* before, Counts* after) {
+Status CollectGarbage(Mapping* mapping, bool complete, const Allocator::MakeRoom& make_room, Counts* before, Counts* after) {
   ThreadSlot slot(mapping);
   PONGO_TRY(slot.Claim());
   Allocator allocator(mapping, &slot);
   *before = Counts();
   *after = Counts();
+  PONGO_TRY(DescribeRecovered(mapping, true, nullptr));
   Census(mapping, before);
   ReapDeadSlots(&slot);
   Status status;
+  bool skipped = false;
   if (complete) {
     uint64_t removed;
-    bool skipped;
-    PONGO_TRY(CollectContainers(mapping, true, nullptr, &removed, &skipped));
+    PONGO_TRY(CollectContainers(mapping, true, nullptr, &removed, &skipped, make_room));
     before->containers = removed;
     AdoptStrayBlocks(mapping, &slot);
     SlabMap(mapping).RestoreHints();
@@ -195,6 +183,7 @@ Status CollectGarbage(Mapping* mapping, bool complete, Counts* before, Counts* a
   allocator.Drain(~uint64_t{0});
   slot.Release();
   Census(mapping, after);
+  after->skipped = skipped;
   return status;
 }
 

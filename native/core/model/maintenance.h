@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/counts.h"
+#include "store/allocator.h"
 #include "store/mapping.h"
 #include "util/status.h"
 
@@ -18,7 +19,7 @@ namespace pongo {
 Status VerifyDatabase(Mapping* mapping, Counts* counts, std::string* problem);
 
 // Frees what is retired and no longer protected; with `complete` also the blocks that killed processes left behind.
-Status CollectGarbage(Mapping* mapping, bool complete, Counts* before, Counts* after);
+Status CollectGarbage(Mapping* mapping, bool complete, const Allocator::MakeRoom& make_room, Counts* before, Counts* after);
 
 void DatabaseStats(Mapping* mapping, std::vector<std::pair<std::string, double>>* stats);
 

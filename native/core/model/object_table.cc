@@ -1,5 +1,6 @@
 #include "model/object_table.h"
 
+#include <bit>
 #include <cstring>
 
 #include "util/check.h"
@@ -113,6 +114,20 @@ Status FindObject(Mapping* mapping, const ObjectTable& table, uint64_t id, bool*
     }
     ref = Load<Ref>(node.item(node.IndexOf(at))) & kRefMask;
   }
+}
+
+Status LastObject(Mapping* mapping, const ObjectTable& table, uint64_t* id) {
+  *id = 0;
+  if (table.levels > kLevelsMax) return kBadTable;
+  Ref ref = table.root;
+  for (uint32_t level = table.levels; level-- > 0;) {
+    TableNode node;
+    if (!OpenNode(mapping, ref, level, &node)) return kBadTable;
+    const uint32_t at = 31 - static_cast<uint32_t>(std::countl_zero(node.bitmap()));
+    *id |= static_cast<uint64_t>(at) << Shift(level);
+    ref = level == 0 ? kNullRef : Load<Ref>(node.item(node.header.count - 1)) & kRefMask;
+  }
+  return Status::Ok();
 }
 
 Status PutObject(Mapping* mapping, WriteSet* writes, ObjectTable* table, uint64_t id, const ObjectEntry& entry, bool* added) {

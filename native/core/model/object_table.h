@@ -48,6 +48,9 @@ Status FindObject(Mapping* mapping, const ObjectTable& table, uint64_t id, bool*
 Status PutObject(Mapping* mapping, WriteSet* writes, ObjectTable* table, uint64_t id, const ObjectEntry& entry, bool* added);
 Status RemoveObject(Mapping* mapping, WriteSet* writes, ObjectTable* table, uint64_t id, bool* removed);
 // Visits all blocks of the table and all entries in order of id.
+// The greatest id in the table; 0 when it is empty. O(height).
+Status LastObject(Mapping* mapping, const ObjectTable& table, uint64_t* id);
+
 Status WalkObjects(Mapping* mapping, const ObjectTable& table, FunctionRef<Status(Ref block)> block,
                    FunctionRef<Status(uint64_t id, const ObjectEntry& entry)> entry);
 

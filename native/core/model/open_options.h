@@ -16,6 +16,7 @@ struct OpenOptions {
   uint64_t max_size = 0;     // bytes; 0: stored value, or the default of 2^40
   Durability durability = Durability::kCheckpoint;
   uint32_t checkpoint_interval_ms = 1000;
+  bool describe_in_background = true;  // after a crash of the machine; tests do it step by step
 };
 
 }  // namespace pongo

@@ -44,9 +44,7 @@ Status CheckPlace(Mapping* mapping, Ref ref) {
   const auto header = Load<SlabHeader>(mapping->data() + RefGranule(ref) / kGranulesPerSlab * kSlabSize);
   if (header.magic != kSlabMagic || header.size_class != size_class)
     return Status(Code::kCORRUPT, "a slab header does not fit the blocks in it");
-  const uint64_t first = RefGranule(ref) % kGranulesPerSlab;
-  const uint64_t granules = size_class >= kClassCount ? 0 : kClassSizes[size_class] / kGranule;
-  const bool fits = granules == 0 ? first == 1 : first >= 1 && (first - 1) % granules == 0 && (first - 1) / granules < BlocksPerSlab(size_class);
+  const bool fits = BeginsBlock(RefGranule(ref) % kGranulesPerSlab, size_class);
   return fits ? Status::Ok() : Status(Code::kCORRUPT, "a ref does not name the start of a block");
 }
 

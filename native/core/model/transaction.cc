@@ -12,6 +12,8 @@ namespace {
 
 constexpr size_t kLinearStates = 8;
 constexpr uint32_t kRebasesMax = 64;
+constexpr uint32_t kLongRebasesMax = 8;  // each takes so long that the next one will hardly be in time either
+constexpr size_t kManyContainers = 16;
 constexpr Status kNoContainer(Code::kKEY, "the container no longer exists");
 
 }  // namespace
@@ -267,6 +269,7 @@ Status Transaction::Commit(bool* committed) {
       }
     }
   }
+  const uint32_t rebases_max = state_count_ > kManyContainers ? kLongRebasesMax : kRebasesMax;
   for (uint32_t attempt = 0;; attempt++) {
     Ref record = kNullRef;
     if (const Status built = BuildVersion(on, &record); !built.ok()) return fail(built);
@@ -277,7 +280,7 @@ Status Transaction::Commit(bool* committed) {
     if (header->root.compare_exchange_strong(expected, MakeRootWord(record, on.version + 1), std::memory_order_seq_cst)) break;
     table_writes_.Abandon();
     if (PONGO_PLANTED(14)) expected = slot_->Announce();
-    if (attempt == kRebasesMax) {  // others are too fast: the announcement must not stand still, and a turn will help
+    if (attempt == rebases_max) {  // others are too fast: the announcement must not stand still, and a turn will help
       Abort();
       return Status::Ok();
     }

@@ -24,7 +24,7 @@ Status Allocator::Allocate(uint64_t size, uint64_t birth, Ref* ref) {
   const uint32_t size_class = ClassForSize(size);
   if (size_class == kSpanClass) return AllocateSpan(size, birth, ref);
   Magazine& magazine = slot_->area()->magazines[size_class];
-  if (magazine.count == 0) [[unlikely]] PONGO_TRY(Refill(size_class));
+  if (magazine.count == 0) [[unlikely]] PONGO_TRY(Refill(size_class, true));
   *ref = magazine.items[--magazine.count];
   PONGO_ASSERT(mapping_->block_state(*ref)->load(std::memory_order_relaxed) == CachedState(slot_->index()));
   // A crash from here until the commit leaves an unreachable LIVE block for the sweep.
@@ -38,7 +38,7 @@ Status Allocator::AllocatePrivate(uint64_t size, Ref* ref) {
   Magazine& magazine = slot_->area()->magazines[size_class];
   if (magazine.count == 0) {
     const bool patient = std::exchange(patient_, false);  // its callers cannot begin again
-    const Status refilled = Refill(size_class);
+    const Status refilled = Refill(size_class, false);
     patient_ = patient;
     PONGO_TRY(refilled);
   }
@@ -76,10 +76,19 @@ bool Allocator::TakeFromSlab(uint64_t slab, uint32_t size_class) {
   return taken > 0;
 }
 
-Status Allocator::Refill(uint32_t size_class) {
+// After a failure to grow: whether to look again, because something may have become free.
+bool Allocator::FindRoom(const Status& grown, uint64_t slab_count, uint32_t* resort) {
+  if (make_room_ == nullptr || (grown.code() != Code::kFULL && grown.code() != Code::kNOSPACE)) return false;
+  if (!make_room_((*resort)++)) return false;
+  Tidy(slab_count);
+  return true;
+}
+
+Status Allocator::Refill(uint32_t size_class, bool by_all_means) {
   SlotArea* area = slot_->area();
   bool drained = false;
   bool tidied = false;
+  uint32_t resort = 0;
   for (;;) {
     uint64_t& hint = last_slab_[size_class];
     // Threads start at different places, so that they seldom meet in one slab.
@@ -111,7 +120,8 @@ Status Allocator::Refill(uint32_t size_class) {
       continue;
     }
     if (WorthWaiting()) return kSpaceSoon;
-    PONGO_TRY(mapping_->Grow(seen, kSlabSize, mapping_->header()->chunk_size));
+    const Status grown = mapping_->Grow(seen, kSlabSize, mapping_->header()->chunk_size);
+    if (!grown.ok() && !(by_all_means && FindRoom(grown, 1, &resort))) return grown;
   }
 }
 
@@ -150,6 +160,7 @@ void Allocator::Tidy(uint64_t slab_count) {
 
 Result<uint64_t> Allocator::ClaimOrGrow(uint64_t slab_count) {
   bool tidied = false;
+  uint32_t resort = 0;
   for (;;) {
     const uint64_t seen = mapping_->MapPublished();
     const uint64_t slab = slabs_.ClaimSlabs(slab_count, slot_->index());
@@ -160,7 +171,8 @@ Result<uint64_t> Allocator::ClaimOrGrow(uint64_t slab_count) {
       continue;
     }
     if (WorthWaiting()) return kSpaceSoon;
-    PONGO_TRY(mapping_->Grow(seen, slab_count * kSlabSize, mapping_->header()->chunk_size));
+    const Status grown = mapping_->Grow(seen, slab_count * kSlabSize, mapping_->header()->chunk_size);
+    if (!grown.ok() && !FindRoom(grown, slab_count, &resort)) return grown;
   }
 }
 
@@ -210,21 +222,29 @@ void Allocator::Retire(Ref ref, uint64_t retire) {
   if (area->retired_count == kRetiredMax) SpillRetired(0);
   Atomic64* word = mapping_->block_state(ref);
   uint64_t state = word->load(std::memory_order_acquire);
-  if (BlockUseOf(state) != BlockUse::kLive) return;
+  // Not yet described by recovery: zero stands for LIVE(0). It may be described at this moment; then the word says so now.
+  const bool undescribed = state == 0 && slabs_.IsUndescribed(ref);
+  if (state == 0 && !undescribed) state = word->load(std::memory_order_acquire);
+  if (!undescribed && BlockUseOf(state) != BlockUse::kLive) return;
   const uint64_t retired = RetiredState(LiveBirth(state), retire - (PONGO_PLANTED(27) ? 1 : 0));
+  // The CAS decides between this committer and a sweep that found the block unreachable. Recovery may describe the block just
+  // now, once: it was LIVE(0) before and is so still.
+  const auto decide = [&] {
+    return word->compare_exchange_strong(state, retired, std::memory_order_acq_rel) ||
+           (undescribed && state == LiveState(0) && word->compare_exchange_strong(state, retired, std::memory_order_acq_rel));
+  };
   if (RefClass(ref) == kSpanClass) {
     // Never private: a thread that stops would keep whole slabs. The hint first, for the same reason as below.
     slabs_.NoteRetired(ref);
-    if (word->compare_exchange_strong(state, retired, std::memory_order_acq_rel)) slabs_.NoteRetired(ref);
+    if (decide()) slabs_.NoteRetired(ref);
     return;
   }
-  if (PONGO_PLANTED(17) && !word->compare_exchange_strong(state, retired, std::memory_order_acq_rel)) return;
+  if (PONGO_PLANTED(17) && !decide()) return;
   if (PONGO_PLANTED(17)) PONGO_POINT("retire.unlisted");
   // Listed first, retired second: a crash in between leaves a LIVE orphan, never a RETIRED block that nobody looks for.
   area->retired[area->retired_count] = {ref, retired};
   area->retired_count++;
-  // The CAS decides between this committer and a sweep that found the block unreachable.
-  if (!PONGO_PLANTED(17) && !word->compare_exchange_strong(state, retired, std::memory_order_acq_rel)) area->retired_count--;
+  if (!PONGO_PLANTED(17) && !decide()) area->retired_count--;
 }
 
 // Leaves the first `keep` private entries; the others are found through the shared map from now on.

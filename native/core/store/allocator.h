@@ -10,6 +10,8 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <functional>
+#include <utility>
 
 #include "store/horizon.h"
 #include "store/mapping.h"
@@ -25,13 +27,19 @@ inline bool IsSpaceSoon(const Status& status) { return status.code() == Code::kF
 
 class Allocator {
  public:
-  Allocator(Mapping* mapping, ThreadSlot* slot) : mapping_(mapping), slot_(slot), slabs_(mapping) {}
+  // Asked when the file cannot grow, with 0, 1, 2...: does what may free space, the next resort each time. False: nothing is
+  // left to do.
+  using MakeRoom = std::function<bool(uint32_t resort)>;
+
+  Allocator(Mapping* mapping, ThreadSlot* slot, MakeRoom make_room = {})
+      : mapping_(mapping), slot_(slot), slabs_(mapping), make_room_(std::move(make_room)) {}
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
 
   // A block of at least `size` bytes in state LIVE(birth). O(1) from the magazine. FULL, NOSPACE.
   Status Allocate(uint64_t size, uint64_t birth, Ref* ref);
-  // A block that stays CACHED by this slot: memory of the thread itself. Given back by the caller or by adoption.
+  // A block that stays CACHED by this slot: memory of the thread itself. Given back by the caller or by adoption. Nobody has to
+  // make room for it.
   Status AllocatePrivate(uint64_t size, Ref* ref);
   // Takes back a block that no version ever contained.
   void Discard(Ref ref);
@@ -53,7 +61,8 @@ class Allocator {
   SlabMap& slabs() { return slabs_; }
 
  private:
-  Status Refill(uint32_t size_class);
+  Status Refill(uint32_t size_class, bool by_all_means);
+  bool FindRoom(const Status& grown, uint64_t slab_count, uint32_t* resort);
   bool TakeFromSlab(uint64_t slab, uint32_t size_class);
   Status AllocateSpan(uint64_t size, uint64_t birth, Ref* ref);
   void Tidy(uint64_t slab_count);
@@ -66,6 +75,7 @@ class Allocator {
   Mapping* mapping_;
   ThreadSlot* slot_;
   SlabMap slabs_;
+  MakeRoom make_room_;
   Horizon horizon_;
   uint64_t last_slab_[kClassCount] = {};
   uint64_t drain_cursor_ = 0;

@@ -37,7 +37,7 @@ Status CheckpointLocked(ThreadSlot* slot, const port::File& lock_file, uint64_t 
   const port::File& file = mapping->data_file();
   ReleaseHeldRoots(header, lock_file);
   if (header->sync_failed.load(kOrder) != 0)
-    return Status(Code::kIO, "an earlier fdatasync failed: nothing written since can be trusted to be durable; back up the data");
+    return Status(Code::kIO, "the disk reported an error: what was written since the last checkpoint is not durable; back up the data, or sync with { rewrite: true }");
   if (!clean && header->durable_pin.load(kOrder) >= version) return Status::Ok();
 
   const uint64_t left_over = header->checkpoint_pin.load(kOrder);
@@ -128,6 +128,39 @@ Status Checkpoint(ThreadSlot* slot, const port::File& lock_file, uint64_t versio
   *wrote = false;
   PONGO_TRY(port::LockByte(lock_file, kCheckpointByte, port::LockKind::kExclusive));
   const Status status = CheckpointLocked(slot, lock_file, version, clean, wrote);
+  PONGO_TRY(port::UnlockByte(lock_file, kCheckpointByte));
+  return status;
+}
+
+namespace {
+
+Status RewriteLocked(Mapping* mapping) {
+  ControlHeader* header = mapping->header();
+  if (header->sync_failed.load(kOrder) == 0) return Status::Ok();
+  const uint64_t length = mapping->MapPublished();
+  // The superblocks last and apart: none may reach the disk before what it names.
+  for (uint64_t offset = 2 * kPageSize; offset < length; offset += kPageSize) {
+    // Atomically, for others write beside it; a compare-and-swap makes the page dirty though it changes nothing.
+    auto* byte = reinterpret_cast<std::atomic<uint8_t>*>(mapping->data() + offset);
+    uint8_t value = byte->load(std::memory_order_relaxed);
+    byte->compare_exchange_strong(value, value, std::memory_order_relaxed);
+  }
+  const port::File& file = mapping->data_file();
+  PONGO_TRY(port::SyncData(file));
+  PONGO_POINT("rewrite.synced");
+  Superblock newest;
+  PONGO_TRY(ReadSuperblock(file, &newest));
+  PONGO_TRY(port::WriteAt(file, newest.sequence % 2 * kPageSize, &newest, sizeof newest));
+  PONGO_TRY(port::SyncData(file));
+  header->sync_failed.store(0, kOrder);
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status RewriteFile(Mapping* mapping, const port::File& lock_file) {
+  PONGO_TRY(port::LockByte(lock_file, kCheckpointByte, port::LockKind::kExclusive));
+  const Status status = RewriteLocked(mapping);
   PONGO_TRY(port::UnlockByte(lock_file, kCheckpointByte));
   return status;
 }

@@ -25,6 +25,11 @@ Status ReadSuperblock(const port::File& file, Superblock* newest);
 // *wrote tells whether a superblock was written.
 Status Checkpoint(ThreadSlot* slot, const port::File& lock_file, uint64_t version, bool clean, bool* wrote);
 
+// After a failed fdatasync (ControlHeader::sync_failed): writes every page of the file anew, syncs, writes the newest
+// superblock anew, syncs; only if all of that succeeds checkpoints go on. The pages come from memory: what the kernel dropped
+// and read back since is as old as the disk had it, which only verify() can tell. O(size of the file).
+Status RewriteFile(Mapping* mapping, const port::File& lock_file);
+
 }  // namespace pongo
 
 #endif  // PONGO_STORE_CHECKPOINT_H_

@@ -3,7 +3,8 @@
 // A retired block is reusable iff  retire <= safe  and no pinned version p has  birth <= p < retire.
 // `safe` is min(V read before the scan, all announced versions). The order of the scan is part of the rule: slots first,
 // then pins of snapshots and transactions, then the checkpoint in progress, then the durable root, then older durable roots
-// that are still read. A pin is always set before the slot (or pin) that led to its version is cleared, so a version in use is seen in at least one of the two.
+// that are still read. The number of the last revocation is read before the slots: pins revoked up to it protect nothing.
+// A pin is always set before the slot (or pin) that led to its version is cleared, so a version in use is seen in at least one of the two.
 #ifndef PONGO_STORE_HORIZON_H_
 #define PONGO_STORE_HORIZON_H_
 
@@ -12,13 +13,18 @@
 #include <vector>
 
 #include "store/mapping.h"
+#include "util/function_ref.h"
 
 namespace pongo {
 
 class Horizon {
  public:
   // Scans the process table; all loads are seq_cst. O(slots + pins).
-  void Scan(const Mapping& mapping);
+  void Scan(const Mapping& mapping) {
+    Scan(mapping, [] {});
+  }
+  // `after_slots` runs between the slots and the pins: for tests of the order.
+  void Scan(const Mapping& mapping, FunctionRef<void()> after_slots);
 
   uint64_t now() const { return now_; }
   uint64_t safe() const { return safe_; }
@@ -58,6 +64,7 @@ class Horizon {
   uint64_t now_ = 0;
   uint64_t safe_ = 0;
   uint64_t writers_ = 0;
+  uint64_t revoked_ = 0;
   std::vector<uint64_t> pins_;
   std::vector<std::pair<uint64_t, uint64_t>> held_;  // all versions from first to second
   std::vector<uint64_t> long_pins_;  // of these, all but those of checkpoints

@@ -73,6 +73,15 @@ bool SlabMap::IsBlock(Ref ref) const {
   return (first - kFirstBlock) % granules == 0 && (first - kFirstBlock) / granules < BlocksPerSlab(RefClass(ref));
 }
 
+bool SlabMap::IsUndescribed(Ref ref) const {
+  const uint64_t slab = RefGranule(ref) / kGranulesPerSlab;
+  if (slab >= SlabCount() || SlabUseOf(mapping_->slab_state(slab)->load(std::memory_order_acquire)) != SlabUse::kOld) return false;
+  SlabHeader header;
+  std::memcpy(&header, mapping_->data() + slab * kSlabSize, sizeof header);
+  if (header.magic != kSlabMagic || header.size_class != RefClass(ref)) return false;
+  return BeginsBlock(RefGranule(ref) % kGranulesPerSlab, RefClass(ref));
+}
+
 void SlabMap::NoteFreeBlocks(uint64_t slab) {
   const uint64_t state = mapping_->slab_state(slab)->load(std::memory_order_acquire);
   if (SlabUseOf(state) != SlabUse::kSmall) return;

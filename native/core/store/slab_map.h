@@ -28,6 +28,9 @@ class SlabMap {
   // True when the ref lies in a slab that is assigned to its class, at a block boundary.
   bool IsBlock(Ref ref) const;
 
+  // True when recovery has not described the slab yet and its header says that a block of the class begins here.
+  bool IsUndescribed(Ref ref) const;
+
   void NoteFreeBlock(Ref ref) { NoteFreeBlocks(RefGranule(ref) / kGranulesPerSlab); }
   void NoteFreeBlocks(uint64_t slab);
   void NoteRetired(Ref ref) { NoteRetiredSlab(RefGranule(ref) / kGranulesPerSlab); }

@@ -57,7 +57,8 @@ uint32_t ThreadSlot::Pin(uint64_t version, uint64_t root_word, PinKind kind) {
   for (uint32_t i = 0; i < used; i++) {
     PinCell& cell = area_->pins[i];
     const uint64_t pinned = cell.version.load(std::memory_order_relaxed);
-    if (pinned == version && cell.kind.load(std::memory_order_relaxed) == static_cast<uint32_t>(kind)) {
+    if (pinned == version && cell.kind.load(std::memory_order_relaxed) == static_cast<uint32_t>(kind) &&
+        cell.revoked.load(std::memory_order_relaxed) == 0) {
       cell.count.fetch_add(1, std::memory_order_relaxed);
       return i;
     }
@@ -71,6 +72,7 @@ uint32_t ThreadSlot::Pin(uint64_t version, uint64_t root_word, PinKind kind) {
   cell.count.store(1, std::memory_order_relaxed);
   cell.kind.store(static_cast<uint32_t>(kind), std::memory_order_relaxed);
   cell.root.store(root_word, std::memory_order_relaxed);
+  cell.revoked.store(0, std::memory_order_relaxed);
   if (free_cell == used) line_->pin_count.store(used + 1, std::memory_order_seq_cst);
   // seq_cst and before the announcement is cleared: a reclaimer scans slots first, pins second.
   cell.version.store(version, std::memory_order_seq_cst);

@@ -52,6 +52,8 @@ class ThreadSlot {
   }
   // As Announce for a version that a pin of this process protects.
   void AnnounceVersion(uint64_t version) { line_->announced.store(version, std::memory_order_seq_cst); }
+  // For an operation that reads this version alone, which a pin of the slot protects unless it is revoked.
+  void AnnounceExactly(uint64_t version) { line_->announced.store(version | kExactly, std::memory_order_seq_cst); }
   void Clear() { line_->announced.store(0, std::memory_order_release); }
   uint64_t announced() const { return line_->announced.load(std::memory_order_relaxed); }
 
@@ -59,6 +61,8 @@ class ThreadSlot {
   // are in use.
   uint32_t Pin(uint64_t version, uint64_t root_word, PinKind kind);
   void Unpin(uint32_t cell);
+  // Whether a snapshot was taken away. Asked after its version was announced: see store/revocation.h.
+  bool Revoked(uint32_t cell) const { return area_->pins[cell].revoked.load(std::memory_order_seq_cst) != 0; }
 
   uint32_t index() const { return index_; }
   SlotLine* line() const { return line_; }

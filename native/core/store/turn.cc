@@ -39,9 +39,9 @@ void Turn::Wait(Attempts* attempts) {
 
 void Turn::Lost(Attempts* attempts) {
   attempts->lost_++;
-  if (attempts->lost_ < kFreeAttempts || attempts->ticket_ != 0) return;
+  if (2 * attempts->lost_ < attempts->patience_ || attempts->ticket_ != 0) return;
   // A short pause first: most conflicts are over then.
-  if (attempts->lost_ < 2 * kFreeAttempts) {
+  if (attempts->lost_ < attempts->patience_) {
     for (uint32_t i = 0; i < 32u << attempts->lost_; i++) port::Relax();
     return;
   }

@@ -18,12 +18,16 @@ namespace pongo {
 
 class Turn {
  public:
+  static constexpr uint32_t kPatience = 6;      // of single operations
+  static constexpr uint32_t kLongPatience = 3;  // of explicit transactions
+
   explicit Turn(Mapping* mapping) : mapping_(mapping) {}
 
   // The attempts of one operation or transaction. Gives its ticket back when it ends.
   class Attempts {
    public:
-    explicit Attempts(Turn* turn) : turn_(turn) {}
+    // Draws a ticket after so many lost attempts: an operation that takes long should not have to lose often.
+    explicit Attempts(Turn* turn, uint32_t patience = kPatience) : turn_(turn), patience_(patience) {}
     ~Attempts() {
       if (ticket_ != 0) turn_->Leave(ticket_);
     }
@@ -36,6 +40,7 @@ class Turn {
     friend class Turn;
     Turn* turn_;
     uint64_t ticket_ = 0;
+    uint32_t patience_;
     uint32_t lost_ = 0;
   };
 
@@ -57,7 +62,6 @@ class Turn {
 
  private:
   static constexpr uint64_t kTurnLimitNs = 100'000'000;  // a holder that makes no progress for so long is passed over
-  static constexpr uint32_t kFreeAttempts = 3;
 
   void Wait(Attempts* attempts);
   void Leave(uint64_t ticket);
