@@ -5,7 +5,8 @@ import { isDate, isMap, isUint8Array } from 'node:util/types'
 import { pongoError, PongoSyntaxError } from './errors'
 import { depthMax, JsonFloat } from './values'
 
-function keyText(key: unknown): string {
+/** A key as the name of a member. */
+export function jsonKey(key: unknown): string {
   switch (typeof key) {
     case 'string':
       return key
@@ -46,7 +47,7 @@ export function jsonText(value: unknown): string {
   if (typeof toJSON === 'function') return jsonText(toJSON.call(value))
   let text = ''
   for (const [key, item] of pairs) {
-    text += `${text === '' ? '' : ','}${JSON.stringify(keyText(key))}:${jsonText(item)}`
+    text += `${text === '' ? '' : ','}${JSON.stringify(jsonKey(key))}:${jsonText(item)}`
   }
   return `{${text}}`
 }
