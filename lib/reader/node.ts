@@ -20,6 +20,7 @@ export const nodeKinds = {
 
 const overflowFlag = 1 << 28
 const formFlag = 1 << 29
+const expiresFlag = 1 << 30
 const up = (x: number, n: number) => Math.ceil(x / n) * n
 
 export interface Child {
@@ -173,6 +174,17 @@ export class TreeNode {
       suffix = suffix.subarray(0, suffix.length - 1 - size)
     }
     return { ordered: Buffer.concat([this.#prefix, suffix]), form }
+  }
+
+  /** Microseconds since 1970 from which on the entry is absent; undefined: it does not expire. */
+  expiry(i: number): bigint | undefined {
+    if (this.kind !== nodeKinds.keyedLeaf) return undefined
+    const slot = this.bytes.readUInt32LE(this.#slots + 4 * i)
+    if (!(slot & expiresFlag)) return undefined
+    const instant = this.#heapBytes((slot & 0xffff) + 8, 8).readBigInt64LE(0)
+    if (instant <= 0n || !(this.bytes.readUInt32LE(12) & 1))
+      throw new FormatError('an entry expires at an impossible instant')
+    return instant
   }
 
   key(i: number): StoredKey {

@@ -34,6 +34,8 @@ export interface ContainerEntry {
   size: number
   parent: number
   links: number
+  /** Entries of it can expire. */
+  companion: boolean
 }
 
 export interface RootRecord {
@@ -157,6 +159,7 @@ export class DatabaseReader {
         size: readU64(bytes, at + 8),
         parent: (parentHigh & 0xff) * 2 ** 32 + bytes.readUInt32LE(at + 16),
         links: parentHigh >>> 8,
+        companion: ((rootHigh >>> 12) & 1) === 1,
       }
     }
   }
@@ -218,12 +221,13 @@ export class DatabaseReader {
     if (entry.tree !== 0) yield* this.#nodes(blocks, entry.tree, entry.kind !== 2, undefined)
   }
 
-  /** Keys and values of a container in their order; of a List the keys are positions. */
-  *entries(entry: ContainerEntry, blocks?: Blocks): Generator<[StoredKey, StoredValue]> {
+  /** Keys and values of a container in their order; of a List the keys are positions. Without what has expired at `now` (ms). */
+  *entries(entry: ContainerEntry, now = Date.now()): Generator<[StoredKey, StoredValue]> {
     let position = 0
-    for (const node of this.nodes(entry, blocks)) {
+    for (const node of this.nodes(entry)) {
       if (!node.leaf) continue
       for (let i = 0; i < node.count; i++) {
+        if ((node.expiry(i) ?? Infinity) <= now * 1000) continue
         const value = node.value(i)
         if (entry.kind !== 4) {
           yield [entry.kind === 2 ? position++ : node.key(i), value]
@@ -321,6 +325,9 @@ export class DatabaseReader {
             used.add(value.ref)
           }
           if (!node.keyed) continue
+          if (node.expiry(i) !== undefined && !entry.companion) {
+            throw new FormatError(`an entry of container ${entry.id} expires, which has no time index`)
+          }
           const { ordered } = node.keyBytes(i)
           if (before !== undefined && Buffer.compare(before, ordered) >= 0) {
             throw new FormatError(`the keys of container ${entry.id} are out of order`)

@@ -113,6 +113,31 @@ describe('the independent reader', () => {
     reader.close()
   })
 
+  test('entries that expire', async () => {
+    const path = freshPath()
+    const db = open<any>(path)
+    db.root.sessions = db.collection()
+    for (let i = 0; i < 500; i++) {
+      // None expires during the test: the cleaner must not change what is compared.
+      const expiry =
+        i % 3 === 0 ? {} : i % 3 === 1 ? { ttl: 3_600_000 } : { expiresAt: new Date(Date.now() + 3_600_000) }
+      db.root.sessions.set(i % 2 ? `${'key '.repeat((i % 5) * 30)}${i}` : i / 4, i, expiry)
+    }
+    db.close()
+    const reader = await compare(path)
+    const sessions = [...reader.containers()].find(({ companion }) => companion)!
+    expect([...reader.entries(sessions)].length).toBe(500)
+    expect([...reader.entries(sessions, Date.now() + 7_200_000)].length).toBe(167)
+    reader.close()
+    const again = open<any>(path)
+    await again.backup(`${path}-copy`)
+    again.close()
+    ;(await compare(`${path}-copy`)).close()
+    const copy = open<any>(`${path}-copy`)
+    expect(copy.root.sessions.ttl(1)).toBeGreaterThan(3_000_000)
+    copy.close()
+  })
+
   test('reads the newest checkpoint beside an open database, and a backup', async () => {
     const path = freshPath()
     const db = open<any>(path, { checkpointInterval: 2 ** 30 })
