@@ -214,8 +214,10 @@ export async function watch(file: string, path: string | undefined, options: Pat
     const changes = (db as { changes?: (target: unknown, options: object) => AsyncIterable<unknown[]> }).changes
     if (changes === undefined) throw new Failure(exitCodes.failed, 'this build cannot watch')
     const target = path === undefined ? db.root : path.split(options.sep)
-    const plain = (value: unknown) =>
-      refOf(value) === undefined ? value : ((value as any).$native?.() ?? (value as any).native())
+    const plain = (value: unknown): unknown => {
+      if (refOf(value) !== undefined) return (value as any).$native?.() ?? (value as any).native()
+      return Array.isArray(value) ? value.map(plain) : value
+    }
     try {
       for await (const batch of changes.call(db, target, { signal: untilEnded() })) {
         const rows = (batch as Record<string, unknown>[]).map((change) =>
