@@ -48,6 +48,8 @@ try {
     const output = run(folder, process.execPath, [file])
     if (output !== expected) throw new Error(`${file} printed ${output} instead of ${expected}`)
   }
+  const count = run(folder, join(folder, 'node_modules/.bin/pongo'), ['get', 'state.pongo', 'visits.count'])
+  if (count !== '42\n') throw new Error(`pongo printed ${count} instead of 42`)
   process.stdout.write('pack: ok\n')
 } catch (error) {
   process.stdout.write(`pack: FAILED: ${error.message}\n`)
