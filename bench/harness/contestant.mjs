@@ -11,7 +11,10 @@ export class Contestant {
   constructor(engine, folder) {
     this.engine = engine
     this.folder = folder
-    this.#child = fork(fileURLToPath(new URL('agent.mjs', import.meta.url)), { serialization: 'advanced' })
+    this.#child = fork(fileURLToPath(new URL('agent.mjs', import.meta.url)), {
+      serialization: 'advanced',
+      execArgv: ['--expose-gc'],
+    })
     this.#child.on('message', ({ result, error }) => {
       const { resolve, reject } = this.#pending
       this.#pending = undefined

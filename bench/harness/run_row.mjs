@@ -161,7 +161,7 @@ const kinds = {
 
   async memory(row, folder) {
     const { agents, versions } = await openAgents(row, folder)
-    const bare = bareNode()
+    const bare = Number(node(['bare.mjs', String(row.params.keys)]))
     const samples = {}
     for (const [engine, [first]] of agents) {
       const further = new Contestant(engine, first.folder)
@@ -194,10 +194,6 @@ function node([file, ...args]) {
   })
   if (status !== 0) throw new Error(stderr)
   return stdout
-}
-
-function bareNode() {
-  return Number(node(['bare.mjs']))
 }
 
 // No row is met by giving up what is promised: the file must be whole after each workload.
