@@ -104,10 +104,11 @@ class LeaksTest(DatabaseTest):
         for _ in range(ROUNDS - 1):
             self.run_operations(OPERATIONS // ROUNDS)
         blocks_after, references_after = self.figures()
-        # One leaked object in each run of the operations would be thousands.
-        self.assertLess(blocks_after - blocks, 300)
+        # An object leaked by one operation would be as many as the list of operations was run; caches of Python grow by less.
+        allowed = max(300, OPERATIONS // len(self.operations) // 2)
+        self.assertLess(blocks_after - blocks, allowed)
         for before, after in zip(references, references_after):
-            self.assertLess(abs(after - before), 300)
+            self.assertLess(abs(after - before), allowed)
 
     @unittest.skipUnless(os.path.exists('/proc/self/status'), 'needs /proc')
     def test_memory_and_files_stay(self):
