@@ -14,6 +14,7 @@ import {
   setPathExpiring,
 } from './dict_operations'
 import { PongoTypeError, pongoError, show } from './errors'
+import { boundNames as limitNames, createBounded, readBounds, type BoundOptions, type Bounds } from './bounds'
 import type { Handle } from './handle'
 import { inspectLive } from './inspect'
 import { PagedIterable, PagedIterator, type Window } from './iterators'
@@ -67,8 +68,8 @@ export interface RangeOptions {
 const boundNames = ['gt', 'gte', 'lt', 'lte', 'prefix']
 const rangeNames = [...boundNames, 'reverse', 'limit', 'offset', 'native']
 
-export interface CollectionOptions {
-  /** A MultiCollection: many values for one key. */
+export interface CollectionOptions extends BoundOptions {
+  /** A MultiCollection: many values for one key. It cannot be bounded. */
   multi?: boolean
 }
 
@@ -100,18 +101,25 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
 
   /**
    * Makes an empty Collection (`multi: true`: MultiCollection) in a database; it is kept when it is assigned somewhere.
+   * Options: see `CollectionOptions`. Errors: `ARG`.
    *
    * @example
    * db.root.users = Collection.create(db)
    * db.root.tags = Collection.create(db, { multi: true })
+   * db.root.cache = Collection.create(db, { maxItems: 10_000, evict: 'lru' })
    */
   static create<K extends Key = any, V = any>(db: Database, options: { multi: true }): MultiCollection<K, V>
-  static create<K extends Key = any, V = any>(db: Database, options?: { multi?: false }): Collection<K, V>
+  static create<K extends Key = any, V = any>(
+    db: Database,
+    options?: BoundOptions & { multi?: false },
+  ): Collection<K, V>
   static create(db: Database, options?: CollectionOptions): Collection {
-    const { multi } = checkOptions('Collection.create', options, ['multi'])
-    const handle = handleOf('Collection.create', db)
-    const kind = booleanOption('Collection.create', 'multi', multi, false) ? kindMulti : kindCollection
-    return handle.native.create(kind, undefined) as Collection
+    const what = 'Collection.create'
+    const checked = checkOptions(what, options, ['multi', ...limitNames])
+    const { native } = handleOf(what, db)
+    const multi = booleanOption(what, 'multi', checked.multi, false)
+    const bounded = createBounded(what, native, checked, multi)
+    return (bounded ?? native.create(multi ? kindMulti : kindCollection, undefined)) as Collection
   }
 
   get [kLive](): Ref {
@@ -133,6 +141,16 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
   /** The container's id. */
   get $id(): number {
     return this.#id
+  }
+
+  /**
+   * The bounds of a Collection that was made with `maxItems` or `maxBytes`, and its `bytes`; else undefined. O(log n).
+   *
+   * @example
+   * cache.bounds   // { maxItems: 10000, evict: 'lru' }
+   */
+  get bounds(): Bounds | undefined {
+    return readBounds(this.#native.limits(this.#view, this.#id))
   }
 
   /** The number of entries, those included that have expired and not been cleaned away; of a MultiCollection, of pairs. O(1). */

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { backup, type BackupOptions, type BackupReport } from './backup'
 import type { NativeOptions } from './binding'
+import type { BoundOptions } from './bounds'
 import { Collection, type CollectionOptions } from './collection'
 import { pongoError, show } from './errors'
 import { Handle, SnapshotState, type SharedOptions } from './handle'
@@ -150,14 +151,16 @@ export class Database<T extends object = Record<string, any>> {
   /**
    * Makes an empty Collection; it is kept when it is assigned somewhere.
    *
-   * @param options `multi`: a MultiCollection, many values for one key.
+   * @param options `multi`: a MultiCollection, many values for one key; `maxItems`, `maxBytes`, `evict`: a cache that stays within these
+   * bounds, for all processes together.
+   * Errors: `ARG` for an unknown option.
    *
    * @example
    * const users = (db.root.users = db.collection())
    * const byTag = (db.root.byTag = db.collection({ multi: true }))
    */
   collection<K extends Key = any, V = any>(options: { multi: true }): MultiCollection<K, V>
-  collection<K extends Key = any, V = any>(options?: { multi?: false }): Collection<K, V>
+  collection<K extends Key = any, V = any>(options?: BoundOptions & { multi?: false }): Collection<K, V>
   collection(options?: CollectionOptions): Collection {
     this.#open()
     return Collection.create(this, options as { multi?: false })

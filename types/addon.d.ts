@@ -106,6 +106,15 @@ export interface NativeDb {
   /** How many positions from `start`, at most `limit`, lead past `count` entries that have not expired. */
   skip(view: View, id: number, start: number, limit: number, count: number, step: 1 | -1): number
 
+  // -- bounded Collections --
+  /** As create, for an empty Collection; 0: no such bound. */
+  createBounded(maxItems: number, maxBytes: number, fifo: 0 | 1): object
+  /** undefined: not bounded. */
+  limits(
+    view: View,
+    id: number,
+  ): { maxItems: number; maxBytes: number; fifo: boolean; bytes: number } | undefined
+
   // -- paths: an array of segments. For a keyed container a segment is a key, for a List an index (a number, or a
   //    string of a decimal integer). A string path is split at `sep` natively. --
   getPath(view: View, id: number, path: string | NativeKey[], sep: string): Read | undefined

@@ -95,6 +95,7 @@ Status Session::Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor fou
       ValueView value;
       status = DecodeWord(s.mapping, entry.leaf, entry.word(), &value);
       if (status.ok()) found(value);
+      if (cached.entry.is_lru() && !s.file->read_only()) [[unlikely]] NoteUse(s.mapping, id, key);
     }
   }
   s.slot.Clear();

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "format/control.h"
+#include "model/bounds.h"
 #include "model/counts.h"
 #include "model/lock_waiter.h"
 #include "model/open_options.h"
@@ -115,6 +116,12 @@ class Session {
   Status Skip(uint64_t view, uint64_t id, uint64_t start, uint64_t limit, uint64_t count, int step, uint64_t* passed);
   // The entry at a position, expired or not: positions count what the cleaner has left.
   Status At(uint64_t view, uint64_t id, uint64_t position, EntryVisitor visit);
+
+  // -- bounded Collections (model/bounds.h) --
+  // As Create; FULL or VALUE later when an entry alone is larger than max_bytes. ARG: no bound.
+  Status CreateBounded(const CollectionBounds& bounds, uint64_t* id, uint32_t* cell);
+  // *bounded tells whether *bounds was set.
+  Status GetBounds(uint64_t view, uint64_t id, bool* bounded, CollectionBounds* bounds);
 
   // -- transactions --
   Status Begin();

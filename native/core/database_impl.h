@@ -94,12 +94,12 @@ class SessionImpl {
     }
     if (transaction.is_explicit() && transaction.active()) {
       PONGO_TRY(transaction.poison());
-      return body(ReadView(mapping, &transaction));
+      return body(ReadView(mapping, &transaction).NotingUses(!file->read_only()));
     }
     const uint64_t word = slot.Announce();
     Base base;
     Status status = ReadBase(mapping, word, &base);
-    if (status.ok()) status = body(ReadView(mapping, base.table));
+    if (status.ok()) status = body(ReadView(mapping, base.table).NotingUses(!file->read_only()));
     slot.Clear();
     return status;
   }

@@ -72,7 +72,7 @@ bool Handle::Bind(napi_value object, const napi_value hooks[kHookCount], napi_va
   }
   const napi_property_descriptor keep = {nullptr, symbol, nullptr, nullptr, nullptr, anchor, napi_default, nullptr};
   for (const std::span<const Method> methods :
-       {KeyedMethods(), PathMethods(), ContainerMethods(), ListMethods(), DatabaseMethods(), ExpiryMethods(), BackgroundMethods(), BackupMethods()}) {
+       {KeyedMethods(), PathMethods(), ContainerMethods(), ListMethods(), DatabaseMethods(), ExpiryMethods(), BoundsMethods(), BackgroundMethods(), BackupMethods()}) {
     for (const Method& method : methods) {
       napi_value function;
       if (napi_create_function(env_, method.name, NAPI_AUTO_LENGTH, method.callback, this, &function) != napi_ok ||

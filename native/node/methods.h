@@ -19,6 +19,7 @@ std::span<const Method> KeyedMethods();
 std::span<const Method> PathMethods();
 std::span<const Method> ContainerMethods();
 std::span<const Method> ListMethods();
+std::span<const Method> BoundsMethods();
 std::span<const Method> DatabaseMethods();
 std::span<const Method> ExpiryMethods();
 std::span<const Method> BackgroundMethods();

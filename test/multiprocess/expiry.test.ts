@@ -76,10 +76,12 @@ test('cleaning goes on when a process is killed that may have been at it', async
   await db.verify()
 })
 
-test('a storm of killed writers leaves entries and time index in agreement', async () => {
+test('a storm of killed writers leaves entries, time index and bounds in agreement', async () => {
   const path = freshPath()
   const db = openAt(path)
   const c = (db.root.c = db.collection())
+  const cache = (db.root.bounded = db.collection({ maxItems: 50, maxBytes: 6000, evict: 'fifo' }))
+  const lru = (db.root.lru = db.collection({ maxItems: 200, maxBytes: 20_000 }))
   for (let round = 0; round < 12; round++) {
     const storm = await Promise.all([start(path), start(path)])
     const running = storm.map((child) => once(child, 'message'))
@@ -87,6 +89,10 @@ test('a storm of killed writers leaves entries and time index in agreement', asy
     await Promise.all(running)
     for (let i = 0; i < 20; i++) {
       clock.advance(25)
+      expect(cache.size).toBeLessThanOrEqual(50)
+      expect(cache.bounds!.bytes).toBeLessThanOrEqual(6000)
+      expect(lru.size).toBeLessThanOrEqual(200)
+      expect(lru.bounds!.bytes).toBeLessThanOrEqual(20_000)
       await pause(1)
     }
     for (const child of storm) {
@@ -96,6 +102,7 @@ test('a storm of killed writers leaves entries and time index in agreement', asy
     await db.verify()
   }
   for (const key of c.keys()) c.expire(key, 1)
+  cache.clear()
   clock.advance(10_000)
   while (c.size !== 0) await pause(5)
   await db.gc({ complete: true })

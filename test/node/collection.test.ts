@@ -284,7 +284,7 @@ describe('a Collection', () => {
     const db = freshDatabase()
     expectCode('ARG', () => new (Collection as any)())
     expectCode('ARG', () => Collection.create(db, { mutli: true } as any), /mutli/)
-    expectCode('ARG', () => db.collection({ maxItems: 5 } as any), /maxItems/)
+    expectCode('ARG', () => db.collection({ maxItem: 5 } as any), /maxItem/)
     expect(Collection.create(db)).toBeInstanceOf(Collection)
   })
 })

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "format/wire_reader.h"
+#include "model/bounds.h"
 #include "model/operations.h"
 #include "tree/tree.h"
 
@@ -55,15 +56,6 @@ Key BorrowBytes(const std::vector<uint8_t>& bytes) {
   return key;
 }
 
-Status CopyStoredKey(Mapping* mapping, const Node& leaf, uint32_t index, std::vector<uint8_t>* bytes) {
-  StoredKey stored;
-  uint8_t scratch[8];
-  if (!ReadKey(mapping, leaf, index, &stored, scratch)) return Status(Code::kCORRUPT, "a stored key holds impossible bytes");
-  bytes->resize(stored.size());
-  stored.CopyTo(bytes->data());
-  return Status::Ok();
-}
-
 // A key of the registry.
 Status KeyToId(const Key& key, uint64_t* id) {
   std::vector<uint8_t> wire;
@@ -83,6 +75,15 @@ PathStep StepOf(const Key& key) {
 }
 
 }  // namespace
+
+Status CopyStoredKey(Mapping* mapping, const Node& leaf, uint32_t index, std::vector<uint8_t>* bytes) {
+  StoredKey stored;
+  uint8_t scratch[8];
+  if (!ReadKey(mapping, leaf, index, &stored, scratch)) return Status(Code::kCORRUPT, "a stored key holds impossible bytes");
+  bytes->resize(stored.size());
+  stored.CopyTo(bytes->data());
+  return Status::Ok();
+}
 
 Status MakeTimeKey(int64_t expires, const Key& key, KeyBuffer* index_key) {
   index_key->Clear();
@@ -116,6 +117,16 @@ Status FirstTimeKey(Mapping* mapping, const ObjectEntry& companion, int64_t* exp
   PONGO_TRY(CopyStoredKey(mapping, found.leaf, found.index, &bytes));
   bool is_time;
   return ReadTimeKey(BorrowBytes(bytes), &is_time, expires, key);
+}
+
+Status FindCompanion(const ReadView& view, uint64_t owner, uint64_t* companion) {
+  *companion = 0;
+  KeyBuffer key;
+  PONGO_TRY(key.AddInt(static_cast<int64_t>(owner)));
+  PONGO_TRY(GetValue(view, kCompanionsId, key.key(), [&](const ValueView& value) {
+    if (value.type == ValueView::Type::kContainer) *companion = value.id;
+  }));
+  return *companion != 0 ? Status::Ok() : kLostCompanion;
 }
 
 Status EachCompanion(Mapping* mapping, const ObjectTable& table, FunctionRef<Status(uint64_t owner, uint64_t companion)> visit) {
@@ -168,7 +179,8 @@ Status CheckCompanions(Mapping* mapping, const ObjectTable& table) {
     int64_t first;
     uint64_t position;
     PONGO_TRY(FirstTimeKey(mapping, index, &first, &bytes, &position));
-    return index.size - position == expiring ? Status::Ok() : kBadIndex;
+    if (index.size - position != expiring) return kBadIndex;
+    return entry.bounded() ? CheckBounds(mapping, entry, index) : Status::Ok();
   }));
   const auto nothing = [](Ref) { return Status::Ok(); };
   PONGO_TRY(WalkObjects(mapping, table, nothing, [&](uint64_t, const ObjectEntry& entry) {
@@ -307,9 +319,12 @@ Status Operations::ClearCompanion(ContainerState* owner) {
   ContainerState* companion;
   PONGO_TRY(Companion(owner, false, &companion));
   if (companion == nullptr || companion->now.size == 0) return Status::Ok();
+  CollectionBounds bounds;
+  if (owner->now.bounded()) PONGO_TRY(ReadCollectionBounds(txn_->mapping(), companion->now, &bounds));
   PONGO_TRY(ReleaseContent(companion, true));
   Root(companion, kNullRef, -static_cast<int64_t>(companion->now.size));
-  return Status::Ok();
+  bounds.bytes = 0;
+  return owner->now.bounded() ? PutBounds(companion, bounds) : Status::Ok();
 }
 
 // The Collection goes.

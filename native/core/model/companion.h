@@ -4,6 +4,8 @@
 // due stands in front. It is changed in the commit that changes the entry. A Collection gets a companion with its first expiry and
 // keeps it; one without pays nothing.
 //
+// A bounded Collection also keeps its bounds and its order there (model/bounds.h); it has its companion from the beginning.
+//
 // The registry (container kCompanionsId) maps the id of the Collection to its companion; bit 44 of the Collection's object entry
 // says that there is one. Both are made in the transaction that first needs them. The companion is linked by the registry alone and
 // goes when its Collection is taken out of the database (Operations::RemoveContainer).
@@ -16,10 +18,13 @@
 #include <vector>
 
 #include "format/key_codec.h"
+#include "format/node.h"
 #include "model/transaction.h"
 #include "util/status.h"
 
 namespace pongo {
+
+class ReadView;
 
 // The key of the time index for an entry.
 Status MakeTimeKey(int64_t expires, const Key& key, KeyBuffer* index_key);
@@ -27,8 +32,12 @@ Status MakeTimeKey(int64_t expires, const Key& key, KeyBuffer* index_key);
 Status ReadTimeKey(const Key& index_key, bool* is_time, int64_t* expires, std::vector<uint8_t>* key);
 // The first entry of the time index of a companion; *expires = 0 when there is none. *position: where it stands.
 Status FirstTimeKey(Mapping* mapping, const ObjectEntry& companion, int64_t* expires, std::vector<uint8_t>* key, uint64_t* position);
+// The companion of a Collection that has one. CORRUPT.
+Status FindCompanion(const ReadView& view, uint64_t owner, uint64_t* companion);
 // Visits all pairs of the registry in a version.
 Status EachCompanion(Mapping* mapping, const ObjectTable& table, FunctionRef<Status(uint64_t owner, uint64_t companion)> visit);
+// The ordered form of the key of a leaf entry. CORRUPT.
+Status CopyStoredKey(Mapping* mapping, const Node& leaf, uint32_t index, std::vector<uint8_t>* bytes);
 // Checks a version: see the invariant. O(entries of Collections with a companion * log n).
 Status CheckCompanions(Mapping* mapping, const ObjectTable& table);
 

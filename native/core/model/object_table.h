@@ -21,7 +21,7 @@
 namespace pongo {
 
 struct ObjectEntry {
-  uint64_t root = 0;    // 0   bits 0-39 Ref of the tree's root (0: empty), 40-43 kind, 44 has a companion (model/companion.h)
+  uint64_t root = 0;    // 0   bits 0-39 Ref of the tree's root (0: empty), 40-43 kind, 44-46 flags of a Collection
   uint64_t size = 0;    // 8   entries
   uint64_t parent = 0;  // 16  bits 0-39 id of one container that holds it, 40-63 links (saturating)
 
@@ -29,7 +29,11 @@ struct ObjectEntry {
   uint8_t kind() const { return static_cast<uint8_t>(root >> kRefBits) & 15; }
   bool has_companion() const { return (root & kHasCompanion) != 0; }
   void set_tree(Ref tree) { root = (root & ~kRefMask) | tree; }
-  static constexpr uint64_t kHasCompanion = uint64_t{1} << 44;
+  bool bounded() const { return (root & kBounded) != 0; }
+  bool is_lru() const { return (root & kLru) != 0; }
+  static constexpr uint64_t kHasCompanion = uint64_t{1} << 44;  // model/companion.h
+  static constexpr uint64_t kBounded = uint64_t{1} << 45;       // model/bounds.h
+  static constexpr uint64_t kLru = uint64_t{1} << 46;           // reads note the use of entries
   uint64_t links() const { return parent >> 40; }
   uint64_t parent_id() const { return parent & kContainerIdMax; }
   static uint64_t PackRoot(Ref tree, uint8_t kind) { return tree | (static_cast<uint64_t>(kind) << kRefBits); }

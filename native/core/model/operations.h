@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/bounds.h"
 #include "model/transaction.h"
 #include "model/value_view.h"
 #include "model/values.h"
@@ -23,6 +24,12 @@ class ReadView {
   ReadView(Mapping* mapping, Transaction* transaction) : mapping_(mapping), transaction_(transaction) {}
   // now = 0: read when it is first needed.
   ReadView(Mapping* mapping, const ObjectTable& table, int64_t now = 0) : mapping_(mapping), table_(table), now_(now) {}
+  // A read of a program in the live state: bounded Collections note the use of what it finds.
+  const ReadView& NotingUses(bool notes) {
+    notes_uses_ = notes;
+    return *this;
+  }
+  bool notes_uses() const { return notes_uses_; }
 
   Status Lookup(uint64_t id, bool* present, ObjectEntry* entry) const;
   // KEY when the container does not exist, TYPE when it is not of the wanted sort.
@@ -38,6 +45,7 @@ class ReadView {
   Transaction* transaction_ = nullptr;
   ObjectTable table_;
   mutable int64_t now_ = 0;
+  bool notes_uses_ = false;
 };
 
 // Whether an entry that was found has expired by the instant of the view. Costs one test where nothing in the leaf can.
@@ -96,6 +104,8 @@ class Operations {
   Status RemoveExpired(uint64_t id, uint64_t limit, uint64_t* removed, int64_t* next);
 
   Status Create(Kind kind, const uint8_t* wire, size_t size, uint64_t* id);
+  // An empty Collection that keeps within bounds.
+  Status CreateBounded(const CollectionBounds& bounds, uint64_t* id);
   // Takes a container that nothing leads to out of the database, with all it holds. For the collector.
   Status RemoveContainer(uint64_t id, bool* existed);
   Status Clear(uint64_t id);
@@ -123,14 +133,30 @@ class Operations {
   Status Locate(uint64_t id, const PathStep& step, Place* place);
   Status Write(Place* place, const Key* key, Payload payload);
   Status Remove(Place* place);
+  Status WriteStored(Place* place, const Key* key, const Payload& payload);
   Status RemoveStored(Place* place);
+  Status EraseStored(Place* place);
   Status RemoveAt(ContainerState* state, uint64_t position);
   Status State(uint64_t id, bool keyed, ContainerState** state);
   Status KindOf(uint64_t id, bool* keyed);
   Status Matches(const Place& place, const Input* expected, bool* same);
   Status InsertAt(ContainerState* state, uint64_t position, Payload payload);
   Status ReleaseContent(ContainerState* state, bool keyed);
-  // expiry.cc
+  // bounds.cc
+  Status WriteBounded(Place* place, const Key& key, const Payload& payload);
+  Status RemoveBounded(Place* place);
+  Status PutNumber(ContainerState* companion, const Key& key, uint64_t number);
+  Status DropKey(ContainerState* companion, const Key& key);
+  Status PutBounds(ContainerState* companion, const CollectionBounds& bounds);
+  Status DeepBytes(uint64_t id, uint64_t limit, uint64_t* bytes);
+  Status MeasureStored(const Place& place, ContainerState* companion, std::vector<uint8_t>* key, uint64_t* bytes);
+  Status ForgetBounded(ContainerState* companion, const CollectionBounds& bounds, const Key& key, bool was_container, bool keep_order);
+  Status Enrol(ContainerState* companion, const Key& key);
+  Status Evict(ContainerState* owner, ContainerState* companion, const std::vector<uint8_t>& keep);
+  Status ChooseVictim(ContainerState* owner, ContainerState* companion, const CollectionBounds& bounds, const Key& keep,
+                      std::vector<uint8_t>* victim);
+  Status ChooseOldest(ContainerState* owner, const Key& keep, std::vector<uint8_t>* victim);
+  // companion.cc
   Status JudgeExpiry(Place* place);
   int64_t ExpiryInstant(const Expiry& expiry);
   Status Companion(ContainerState* owner, bool create, ContainerState** companion);
@@ -151,6 +177,7 @@ class Operations {
 
   Transaction* txn_;
   ValueBuilder* builder_;
+  uint64_t random_ = port::Nanoseconds() | 1;  // for samples: needs no quality
 };
 
 }  // namespace pongo

@@ -109,7 +109,9 @@ Status GetValue(const ReadView& view, uint64_t id, const Key& key, ValueVisitor 
   if (!present) return Status::Ok();
   bool expired;
   PONGO_TRY(HasExpired(view, found.leaf, found.index, &expired));
-  return expired ? Status::Ok() : VisitFound(view.mapping(), found, visit);
+  if (expired) return Status::Ok();
+  if (entry.is_lru() && view.notes_uses()) NoteUse(view.mapping(), id, key);
+  return VisitFound(view.mapping(), found, visit);
 }
 
 Status GetAt(const ReadView& view, uint64_t id, uint64_t index, ValueVisitor visit) {
@@ -146,6 +148,7 @@ Status GetPathValue(const ReadView& view, uint64_t id, const PathStep* steps, si
       bool expired = false;
       if (present) PONGO_TRY(HasExpired(view, found.leaf, found.index, &expired));
       present = present && !expired;
+      if (present && entry.is_lru() && view.notes_uses()) NoteUse(mapping, id, steps[i].key);
     } else {
       present = false;
       if (steps[i].is_index && steps[i].index >= 0)

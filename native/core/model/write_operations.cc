@@ -79,6 +79,11 @@ Status Operations::Write(Place* place, const Key* key, Payload payload) {
     payload.local = reinterpret_cast<const uint8_t*>(&payload.scratch);
     payload.local_size = 8;
   }
+  if (place->state->now.bounded()) [[unlikely]] return WriteBounded(place, *key, payload);
+  return WriteStored(place, key, payload);
+}
+
+Status Operations::WriteStored(Place* place, const Key* key, const Payload& payload) {
   const uint64_t owner = place->state->id;
   PONGO_TRY(LinkPayload(txn_, payload, owner));
   TreeWriter tree(txn_->mapping(), txn_->writes(), place->keyed);
@@ -106,6 +111,11 @@ Status Operations::Remove(Place* place) {
 }
 
 Status Operations::RemoveStored(Place* place) {
+  if (place->state->now.bounded()) [[unlikely]] return RemoveBounded(place);
+  return EraseStored(place);
+}
+
+Status Operations::EraseStored(Place* place) {
   TreeWriter tree(txn_->mapping(), txn_->writes(), place->keyed);
   Ref root;
   const Word old = place->path.leaf().word(place->path.leaf_index());
@@ -265,7 +275,7 @@ Status Operations::Update(uint64_t id, const uint8_t* wire, size_t size) {
   WireItem head;
   PONGO_TRY(reader.Next(&head));
   if (head.type < WireType::kDict) return Status(Code::kTYPE, "update needs keys and values");
-  if (state->now.size == 0 && !IsMulti(*state)) {  // nothing to merge with: built in one go
+  if (state->now.size == 0 && !IsMulti(*state) && !state->now.bounded()) {  // nothing to merge with: built in one go
     return Guard([&]() -> Status {
       Ref root;
       uint64_t count;
@@ -436,7 +446,7 @@ Status Operations::Replace(uint64_t id, const uint8_t* wire, size_t size) {
   PONGO_TRY(KindOf(id, &keyed));
   ContainerState* state;
   PONGO_TRY(txn_->Read(id, &state));
-  if (IsMulti(*state)) {
+  if (IsMulti(*state) || state->now.bounded()) {
     return Guard([&]() -> Status {
       PONGO_TRY(Clear(id));
       return Update(id, wire, size);

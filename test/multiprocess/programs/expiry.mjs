@@ -17,7 +17,7 @@ function storm(seed) {
   }
   for (let i = 0; ; i++) {
     const key = `key ${random(500)}`
-    const { c, bounded } = root
+    const { c, bounded, lru } = root
     switch (random(8)) {
       case 0:
       case 1:
@@ -42,6 +42,8 @@ function storm(seed) {
         break
       default:
         bounded?.set(key, 'y'.repeat(random(300)), random(2) === 0 ? { ttl: 1 + random(500) } : {})
+        lru?.get(`key ${random(500)}`)
+        lru?.set(key, { text: 'z'.repeat(random(300)) })
     }
     if (i === 100) process.send({ result: 'running' })
   }
