@@ -88,6 +88,11 @@ Status Session::Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor fou
   }
   if (status.ok()) {
     Found entry;
+    Stamp stamp;
+    if (cached.entry.is_lru() && !s.file->read_only()) [[unlikely]] {  // fetched while the tree is searched
+      stamp = StampOf(s.mapping, id, cached.entry, key);
+      __builtin_prefetch(stamp.bucket, 1);
+    }
     status = TreeReader(s.mapping, true).Find(cached.entry.tree(), key, &present, &entry);
     if (status.ok() && present && entry.leaf.may_expire()) [[unlikely]]
       status = AbsentIfExpired(entry, &present);
@@ -95,7 +100,7 @@ Status Session::Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor fou
       ValueView value;
       status = DecodeWord(s.mapping, entry.leaf, entry.word(), &value);
       if (status.ok()) found(value);
-      if (cached.entry.is_lru() && !s.file->read_only()) [[unlikely]] NoteUse(s.mapping, id, key);
+      NoteUse(s.mapping, stamp);
     }
   }
   s.slot.Clear();

@@ -8,7 +8,7 @@
 //   2 MiB     slot areas: kSlotMax x 32 KiB, magazines, retired list and pins of one thread
 //   130 MiB   the lock table: see format/locks.h
 //   150.1 MiB stamps: last uses of entries of LRU Collections: see model/bounds.h
-//   166.1 MiB region segments: for each 16 MiB of the data file the states of its blocks and slabs
+//   182.1 MiB region segments: for each 16 MiB of the data file the states of its blocks and slabs
 // The file is sparse; each part is allocated before it is used.
 //
 // Block state, one 64-bit word per block, those of a slab side by side in the order of its blocks (space for 1024):
@@ -103,7 +103,7 @@ struct ControlHeader {
   uint8_t id_key[256];
   // Microseconds since 1970: no entry expires before it, except through a hint that its writer still owes. 0: nobody has looked yet.
   alignas(128) std::atomic<int64_t> expiry_next;
-  Atomic32 stamps_ready;                   // 1: the table of stamps has its room
+  Atomic64 stamps_ready;                   // a bit for each 64th of the table of stamps: it has its room
   alignas(128) Atomic64 use_clock;         // goes on with each insertion into an LRU Collection: the time of their stamps
 };
 inline constexpr int64_t kNoExpiry = INT64_MAX;
@@ -212,7 +212,7 @@ inline constexpr uint64_t kSlotAreasOffset = 2u << 20;
 inline constexpr uint64_t kLocksOffset = kSlotAreasOffset + kSlotMax * kSlotAreaSize;
 inline constexpr uint64_t kStampsOffset = kLocksOffset + kLocksSize;
 inline constexpr uint32_t kStampBits = 22;
-inline constexpr uint64_t kStampsSize = sizeof(Atomic32) << kStampBits;  // last uses of entries: model/bounds.h
+inline constexpr uint64_t kStampsSize = sizeof(Atomic64) << kStampBits;  // last uses of entries: model/bounds.h
 inline constexpr uint64_t kSegmentsOffset = kStampsOffset + kStampsSize;
 static_assert(kSlotLinesOffset + kSlotMax * sizeof(SlotLine) <= kSummariesOffset);
 static_assert(kSummariesOffset + sizeof(Summaries) <= kSlotAreasOffset);
@@ -271,7 +271,7 @@ constexpr uint64_t ControlLayoutHash() {
                               offsetof(ControlHeader, gc_epoch), offsetof(SlotArea, cell_pages),
                               offsetof(RegionSegment, slabs), offsetof(RegionSegment, retired), size_t{kClassCount},
                               offsetof(SlotArea, lock_wake), sizeof(LockTableHeader), sizeof(LockRecord), sizeof(LockRequest),
-                              size_t{7} /* raised when the meaning of a field changes */})
+                              size_t{kSegmentsOffset}, size_t{8} /* raised when the meaning of a field changes */})
     hash = (hash ^ part) * 0x100000001b3u;
   return hash;
 }

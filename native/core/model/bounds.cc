@@ -1,5 +1,7 @@
 #include "model/bounds.h"
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
 #include <unordered_set>
 
@@ -108,32 +110,24 @@ Status ReadOrder(Mapping* mapping, const ObjectEntry& companion, uint64_t positi
   return Status::Ok();
 }
 
-uint64_t StampIndex(uint64_t id, const Key& key) {
-  constexpr uint64_t kMultiplier = 0x9fb21c651e98df25u;
-  uint64_t h = (id + key.size) * kMultiplier;
-  uint32_t i = 0;
-  for (; i + 8 <= key.size; i += 8) h = (h ^ Load<uint64_t>(key.data + i)) * kMultiplier, h ^= h >> 32;
-  if (i < key.size) {
-    uint64_t tail = 0;
-    std::memcpy(&tail, key.data + i, key.size - i);
-    h = (h ^ tail) * kMultiplier;
-  }
-  return (h ^ (h >> 29)) >> (64 - kStampBits);
+// Two to four stamps for each entry that there can be.
+uint64_t StampBitsFor(const CollectionBounds& bounds) {
+  constexpr uint64_t kBytesOfAnEntry = 64;  // a guess
+  uint64_t entries = uint64_t{1} << kStampBits;
+  if (bounds.max_items != 0) entries = std::min(entries, bounds.max_items);
+  if (bounds.max_bytes != 0) entries = std::min(entries, bounds.max_bytes / kBytesOfAnEntry + 1);
+  return std::min<uint64_t>(std::bit_width(entries) + 1, kStampBits);
 }
 
-// The table takes its room when it is first used. Without room nothing is noted, and eviction takes what it finds.
-bool StampsReady(Mapping* mapping) {
+// The table takes its room in pieces, when they are first used. Without room nothing is noted there.
+bool StampReady(Mapping* mapping, uint64_t index) {
   ControlHeader* header = mapping->header();
-  if (header->stamps_ready.load(std::memory_order_acquire) != 0) [[likely]] return true;
-  if (!mapping->AllocateControl(kStampsOffset, kStampsSize).ok()) return false;
-  header->stamps_ready.store(1, std::memory_order_release);
+  const uint64_t piece = index >> (kStampBits - 6);
+  const uint64_t bit = uint64_t{1} << piece;
+  if ((header->stamps_ready.load(std::memory_order_acquire) & bit) != 0) [[likely]] return true;
+  if (!mapping->AllocateControl(kStampsOffset + piece * (kStampsSize / 64), kStampsSize / 64).ok()) return false;
+  header->stamps_ready.fetch_or(bit, std::memory_order_acq_rel);
   return true;
-}
-
-// How many insertions ago an entry was used.
-uint32_t AgeOf(Mapping* mapping, uint64_t id, const Key& key) {
-  const auto clock = static_cast<uint32_t>(mapping->header()->use_clock.load(std::memory_order_relaxed));
-  return clock - mapping->stamps()[StampIndex(id, key)].load(std::memory_order_relaxed);
 }
 
 bool SameKey(const std::vector<uint8_t>& a, const Key& b) {
@@ -142,12 +136,25 @@ bool SameKey(const std::vector<uint8_t>& a, const Key& b) {
 
 }  // namespace
 
-void NoteUse(Mapping* mapping, uint64_t id, const Key& key) {
-  if (!StampsReady(mapping)) return;
-  const auto clock = static_cast<uint32_t>(mapping->header()->use_clock.load(std::memory_order_relaxed));
-  Atomic32& stamp = mapping->stamps()[StampIndex(id, key)];
-  // Read first: entries that are used by many between two insertions cost their readers no cache line.
-  if (stamp.load(std::memory_order_relaxed) != clock) stamp.store(clock, std::memory_order_relaxed);
+Stamp StampOf(Mapping* mapping, uint64_t id, const ObjectEntry& entry, const Key& key) {
+  constexpr uint64_t kMultiplier = 0x9fb21c651e98df25u;
+  uint64_t h = key.size * kMultiplier;
+  uint32_t i = 0;
+  for (; i + 8 <= key.size; i += 8) h = (h ^ Load<uint64_t>(key.data + i)) * kMultiplier, h ^= h >> 32;
+  if (i < key.size) {
+    uint64_t tail = 0;
+    std::memcpy(&tail, key.data + i, key.size - i);
+    h = (h ^ tail) * kMultiplier;
+  }
+  h ^= h >> 29;
+  // A range of its own, as far as ranges do not overlap: what one Collection uses lies close together.
+  const uint32_t bits = std::clamp(entry.stamp_bits(), 4u, kStampBits);
+  const uint64_t from = id * kMultiplier >> (64 - kStampBits);
+  const uint64_t index = (from + (h >> (64 - bits))) & ((uint64_t{1} << kStampBits) - kBucketSize);
+  Stamp stamp;
+  stamp.bucket = StampReady(mapping, index) ? mapping->stamps() + index : nullptr;
+  stamp.tag = h << 48;
+  return stamp;
 }
 
 Status OutsideBytes(Mapping* mapping, Word word, uint64_t* bytes) {
@@ -238,7 +245,8 @@ Status Operations::CreateBounded(const CollectionBounds& bounds, uint64_t* id) {
     PONGO_TRY(builder_->BuildContainer(Kind::kCollection, nullptr, 0, id));
     ContainerState* owner;
     PONGO_TRY(txn_->Read(*id, &owner));
-    owner->now.root |= ObjectEntry::kBounded | (bounds.fifo ? 0 : ObjectEntry::kLru);
+    owner->now.root |= ObjectEntry::kBounded;
+    if (!bounds.fifo) owner->now.root |= ObjectEntry::kLru | (StampBitsFor(bounds) << ObjectEntry::kStampShift);
     ContainerState* companion;
     PONGO_TRY(Companion(owner, true, &companion));
     return PutBounds(companion, bounds);
@@ -370,7 +378,7 @@ Status Operations::WriteBounded(Place* place, const Key& key, const Payload& pay
     // The clock goes on before a new entry, so that it is younger than all, and after it: what is used next is younger still.
     auto& clock = txn_->mapping()->header()->use_clock;
     if (!keeps_order) clock.fetch_add(1, std::memory_order_relaxed);
-    NoteUse(txn_->mapping(), owner->id, borrowed);
+    NoteUse(txn_->mapping(), StampOf(txn_->mapping(), owner->id, owner->now, borrowed));
     if (!keeps_order) clock.fetch_add(1, std::memory_order_relaxed);
   } else if (!keeps_order) {
     PONGO_TRY(Enrol(companion, borrowed));
@@ -435,19 +443,26 @@ Status Operations::ChooseVictim(ContainerState* owner, ContainerState* companion
 // The oldest of a sample: some neighbours at some places, for a place costs more to find than its neighbours.
 Status Operations::ChooseOldest(ContainerState* owner, const Key& keep, std::vector<uint8_t>* victim) {
   Mapping* mapping = txn_->mapping();
-  if (!StampsReady(mapping)) return Status(Code::kNOSPACE, "there is no room for the table of uses that a bounded Collection needs");
   const TreeReader tree(mapping, true);
   const uint64_t size = owner->now.size;
   const bool exact = size <= kExactMax;
+  const uint64_t clock = mapping->header()->use_clock.load(std::memory_order_relaxed);
   bool any = false;
-  uint32_t oldest = 0;
+  uint64_t oldest = 0;
   Status failed;
   std::vector<uint8_t> bytes;
   const auto consider = [&](const Node& leaf, uint32_t i) {
     failed = CopyStoredKey(mapping, leaf, i, &bytes);
     if (!failed.ok()) return false;
     if (SameKey(bytes, keep)) return true;
-    const uint32_t age = AgeOf(mapping, owner->id, BorrowBytes(bytes));
+    const Stamp stamp = StampOf(mapping, owner->id, owner->now, BorrowBytes(bytes));
+    // Without a stamp it has not been used for long, or all others of its bucket have been used since.
+    uint64_t used = 0;
+    for (uint32_t k = 0; stamp.bucket != nullptr && k < kBucketSize; k++) {
+      const uint64_t word = stamp.bucket[k].load(std::memory_order_relaxed);
+      if ((word & ~kStampClock) == stamp.tag) used = std::max(used, word & kStampClock);
+    }
+    const uint64_t age = (clock - used) & kStampClock;
     if (!any || age > oldest) {
       any = true;
       oldest = age;

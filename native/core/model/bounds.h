@@ -12,7 +12,7 @@
 // An entry counts with the bytes of its key, 8 of its word and those of its value outside the word; a container also with what it held,
 // at any depth, when it was stored.
 //
-// lru: the table of stamps in the control file has a word for each hash of an entry: what ControlHeader::use_clock, which goes on with
+// lru: each Collection has some of the stamps in the control file, two to four for an entry, in buckets by a hash of the key. A stamp holds ControlHeader::use_clock, which goes on with
 // each insertion, was at its last use. A use is one relaxed store: no lock, no commit. Stamps may be lost or shared by two entries; they are advice. Evicted is
 // the one with the oldest stamp of a sample of the entries.
 #ifndef PONGO_MODEL_BOUNDS_H_
@@ -36,8 +36,31 @@ struct CollectionBounds {
 };
 
 Status ReadCollectionBounds(Mapping* mapping, const ObjectEntry& companion, CollectionBounds* bounds);
-// Says that an entry of an LRU Collection was used. Any thread of any process.
-void NoteUse(Mapping* mapping, uint64_t id, const Key& key);
+// Where the stamp of an entry of an LRU Collection is: in one of the words of a bucket. A stamp: bits 0-47 the clock at the last use,
+// 48-63 the tag, bits of the hash that tell the entries of a bucket apart.
+struct Stamp {
+  Atomic64* bucket = nullptr;  // null while there is no room for stamps
+  uint64_t tag = 0;
+};
+inline constexpr uint64_t kStampClock = (uint64_t{1} << 48) - 1;
+inline constexpr uint32_t kBucketSize = 4;  // within one cache line
+// Any thread of any process.
+Stamp StampOf(Mapping* mapping, uint64_t id, const ObjectEntry& entry, const Key& key);
+// Says that the entry was used.
+inline void NoteUse(Mapping* mapping, const Stamp& stamp) {
+  if (stamp.bucket == nullptr) return;
+  const uint64_t used = stamp.tag | (mapping->header()->use_clock.load(std::memory_order_relaxed) & kStampClock);
+  uint32_t place = 0;  // its own, or else that of the oldest
+  uint64_t oldest = ~uint64_t{0};
+  for (uint32_t i = 0; i < kBucketSize; i++) {
+    const uint64_t word = stamp.bucket[i].load(std::memory_order_relaxed);
+    if (word == used) return;  // entries that many use between two insertions cost their readers no cache line
+    const uint64_t rank = (word & ~kStampClock) == stamp.tag ? 0 : (word & kStampClock) + 1;
+    place = rank < oldest ? i : place;
+    oldest = rank < oldest ? rank : oldest;
+  }
+  stamp.bucket[place].store(used, std::memory_order_relaxed);
+}
 // The bytes of a value outside its word. CORRUPT.
 Status OutsideBytes(Mapping* mapping, Word word, uint64_t* bytes);
 // Checks a bounded Collection and its companion. O(n log n).

@@ -517,8 +517,12 @@ void DatabaseFile::CleanInBackground() {
   };
   while (pause(std::chrono::nanoseconds(kCleanInterval).count())) {
     uint64_t removed;
-    // A failure shows itself to whoever writes or verifies.
-    if (!InForkedChild()) static_cast<void>(CleanExpired(&mapping_, pause, &removed).ok());
+    if (InForkedChild()) continue;
+    // A failure shows itself to whoever writes or verifies, and another round follows. Without room it may help to let the older durable
+    // version go, as when a program writes.
+    const Code failed = CleanExpired(&mapping_, pause, &removed).code();
+    if (failed == Code::kFULL || failed == Code::kNOSPACE)
+      static_cast<void>(SyncTo(mapping_.header()->version.load(std::memory_order_seq_cst)).ok());
   }
 }
 

@@ -13,7 +13,8 @@ namespace {
 
 constexpr auto kOrder = std::memory_order_seq_cst;
 constexpr uint64_t kBatchMin = 4;
-constexpr uint64_t kBatchMax = 128;
+constexpr uint64_t kBatchFirst = 128;
+constexpr uint64_t kBatchMax = 1024;           // large ones share the copies of inner nodes
 // It works one part in so many of the time: 4 % of a core; a quarter when it is far behind, or garbage would grow without bound.
 constexpr uint64_t kRestFactor = 24;
 constexpr uint64_t kHurryFactor = 3;
@@ -47,7 +48,7 @@ class Cleaner {
   ValueBuilder builder_;
   Operations operations_;
   Turn turn_;
-  uint64_t batch_ = kBatchMax;
+  uint64_t batch_ = kBatchFirst;
   bool stopped_ = false;
 };
 
@@ -95,7 +96,7 @@ Status Cleaner::CleanBatch(uint64_t id, uint64_t* removed, int64_t* next, bool* 
 Status Cleaner::CleanOne(uint64_t id, int64_t now, uint64_t* removed) {
   Turn::Attempts attempts(&turn_);
   for (;;) {
-    const uint64_t began = port::Nanoseconds();
+    const uint64_t began = port::ThreadNanoseconds();
     uint64_t count;
     int64_t next;
     bool lost;
@@ -113,7 +114,7 @@ Status Cleaner::CleanOne(uint64_t id, int64_t now, uint64_t* removed) {
         return Status::Ok();
       }
     }
-    const uint64_t took = port::Nanoseconds() - began;
+    const uint64_t took = port::ThreadNanoseconds() - began;
     const bool hurry = next != 0 && next < now - kFarBehind;
     if (!pause_(took * (hurry ? kHurryFactor : kRestFactor))) {
       stopped_ = true;

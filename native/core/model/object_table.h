@@ -21,7 +21,7 @@
 namespace pongo {
 
 struct ObjectEntry {
-  uint64_t root = 0;    // 0   bits 0-39 Ref of the tree's root (0: empty), 40-43 kind, 44-46 flags of a Collection
+  uint64_t root = 0;    // 0   bits 0-39 Ref of the tree's root (0: empty), 40-43 kind, 44-51 flags of a Collection
   uint64_t size = 0;    // 8   entries
   uint64_t parent = 0;  // 16  bits 0-39 id of one container that holds it, 40-63 links (saturating)
 
@@ -34,6 +34,9 @@ struct ObjectEntry {
   static constexpr uint64_t kHasCompanion = uint64_t{1} << 44;  // model/companion.h
   static constexpr uint64_t kBounded = uint64_t{1} << 45;       // model/bounds.h
   static constexpr uint64_t kLru = uint64_t{1} << 46;           // reads note the use of entries
+  // The number of stamps of an LRU Collection, as a power of two: bits 47-51.
+  uint32_t stamp_bits() const { return static_cast<uint32_t>(root >> kStampShift) & 31; }
+  static constexpr uint32_t kStampShift = 47;
   uint64_t links() const { return parent >> 40; }
   uint64_t parent_id() const { return parent & kContainerIdMax; }
   static uint64_t PackRoot(Ref tree, uint8_t kind) { return tree | (static_cast<uint64_t>(kind) << kRefBits); }

@@ -110,7 +110,7 @@ Status GetValue(const ReadView& view, uint64_t id, const Key& key, ValueVisitor 
   bool expired;
   PONGO_TRY(HasExpired(view, found.leaf, found.index, &expired));
   if (expired) return Status::Ok();
-  if (entry.is_lru() && view.notes_uses()) NoteUse(view.mapping(), id, key);
+  if (entry.is_lru() && view.notes_uses()) NoteUse(view.mapping(), StampOf(view.mapping(), id, entry, key));
   return VisitFound(view.mapping(), found, visit);
 }
 
@@ -148,7 +148,7 @@ Status GetPathValue(const ReadView& view, uint64_t id, const PathStep* steps, si
       bool expired = false;
       if (present) PONGO_TRY(HasExpired(view, found.leaf, found.index, &expired));
       present = present && !expired;
-      if (present && entry.is_lru() && view.notes_uses()) NoteUse(mapping, id, steps[i].key);
+      if (present && entry.is_lru() && view.notes_uses()) NoteUse(mapping, StampOf(mapping, id, entry, steps[i].key));
     } else {
       present = false;
       if (steps[i].is_index && steps[i].index >= 0)

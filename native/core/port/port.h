@@ -101,6 +101,8 @@ Status UnlockBytes(const File& file, uint64_t first, uint64_t count);
 Status BootId(uint8_t id[16]);
 // Monotonic time in nanoseconds.
 uint64_t Nanoseconds();
+// Processor time that this thread has used, in nanoseconds.
+uint64_t ThreadNanoseconds();
 // Microseconds since 1970: by which entries expire.
 int64_t WallClockMicroseconds();
 // For tests: from now on the wall clock of this process is what the first 8 bytes of a file say (microseconds, at least 1), which

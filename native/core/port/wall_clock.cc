@@ -28,6 +28,12 @@ int64_t WallClockMicroseconds() {
   return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_nsec / 1000;
 }
 
+uint64_t ThreadNanoseconds() {
+  timespec used;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<uint64_t>(used.tv_sec) * 1000000000u + static_cast<uint64_t>(used.tv_nsec);
+}
+
 Status FollowClockFile(const std::string& path) {
   if (path.empty()) {
     followed.store(nullptr, std::memory_order_release);

@@ -63,7 +63,7 @@ class Mapping {
   LockRequest* lock_request(uint32_t number) const {
     return reinterpret_cast<LockRequest*>(control_base_ + kLocksOffset + kLockRequestsOffset) + (number - 1);
   }
-  Atomic32* stamps() const { return reinterpret_cast<Atomic32*>(control_base_ + kStampsOffset); }
+  Atomic64* stamps() const { return reinterpret_cast<Atomic64*>(control_base_ + kStampsOffset); }
   Summaries* summaries() const { return reinterpret_cast<Summaries*>(control_base_ + kSummariesOffset); }
   RegionSegment* segment(uint64_t region) const {
     return reinterpret_cast<RegionSegment*>(control_base_ + kSegmentsOffset) + region;
