@@ -7,6 +7,7 @@ import { backup, type BackupOptions, type BackupReport } from './backup'
 import type { NativeOptions } from './binding'
 import type { BoundOptions } from './bounds'
 import { Collection, type CollectionOptions } from './collection'
+import { Event, kindMutex, Lock, lockName, RwLock, semaphore, type Semaphore } from './coordination'
 import { pongoError, show } from './errors'
 import { Handle, SnapshotState, type SharedOptions } from './handle'
 import { makeMeta, type Meta } from './meta'
@@ -15,6 +16,7 @@ import { booleanOption, checkOptions, durabilities, integerOption, needFunction 
 import { kHandle } from './owner'
 import { Snapshot } from './snapshot'
 import type { Dict, Key } from './types'
+import { LockManager } from './web_locks'
 
 export interface OpenOptions {
   /** Create the file when there is none. Default true. */
@@ -110,6 +112,7 @@ export function open<T extends object = Record<string, any>>(path: string | URL,
 export class Database<T extends object = Record<string, any>> {
   readonly #handle: Handle
   readonly #meta: Meta
+  #locks: LockManager | undefined
 
   /** @internal Made by `open`. */
   constructor(handle: Handle) {
@@ -198,6 +201,66 @@ export class Database<T extends object = Record<string, any>> {
     const state = new SnapshotState(handle, handle.native.snapshot())
     handle.snapshots.set(state.view, new WeakRef(state))
     return new Snapshot<T>(state)
+  }
+
+  /**
+   * A lock by name, shared by all threads and processes that have the file open.
+   *
+   * @param name any string of up to 952 bytes in UTF-8. Locks, rwlocks, semaphores, events and `db.locks` have names of their own.
+   * Errors: `ARG`.
+   *
+   * @example
+   * using hold = db.lock('report').tryAcquire()
+   * if (hold) await makeReport()
+   */
+  lock(name: string): Lock {
+    const text = lockName('lock', name)
+    const wish = { kind: kindMutex, shared: false, permits: 0, name: text, what: `lock ${show(text)}` }
+    return new Lock(this.#open().locks, wish)
+  }
+
+  /**
+   * A lock that many readers or one writer can hold. Errors: `ARG`.
+   *
+   * @example
+   * using hold = await db.rwlock('catalogue').read.acquire()
+   */
+  rwlock(name: string): RwLock {
+    return new RwLock(this.#open().locks, lockName('rwlock', name))
+  }
+
+  /**
+   * A lock that up to `n` can hold at once.
+   *
+   * @param n the same for all who use the name at a time, in whatever process: else `ARG`.
+   * Errors: `ARG`.
+   *
+   * @example
+   * using permit = await db.semaphore('uploads', 4).acquire()
+   */
+  semaphore(name: string, n: number): Semaphore {
+    return semaphore(this.#open(), name, n)
+  }
+
+  /**
+   * A flag that one process sets and others wait for. Errors: `ARG`.
+   *
+   * @example
+   * await db.event('migrated').wait()
+   */
+  event(name: string): Event {
+    return new Event(this.#open().locks, lockName('event', name))
+  }
+
+  /**
+   * Locks after the Web Locks API, between processes.
+   *
+   * @example
+   * await db.locks.request('totals', async () => await recount())
+   */
+  get locks(): LockManager {
+    this.#open()
+    return (this.#locks ??= new LockManager(() => this.#open().locks))
   }
 
   /**

@@ -17,6 +17,7 @@ import { Collection } from './collection'
 import { makeDict } from './dict_proxy'
 import { pongoError } from './errors'
 import type { CodeName } from './codes'
+import { LockBook } from './coordination'
 import { makeList } from './list'
 import { busy, outsideOthers, type Ref } from './live'
 import { MultiCollection } from './multi_collection'
@@ -111,6 +112,7 @@ export class Handle implements Makers {
   closed = false
   readonly root: object
   #plainUuids = false
+  #locks: LockBook | undefined
 
   readonly #checkpointInterval: number
 
@@ -269,11 +271,17 @@ export class Handle implements Makers {
     if (this.native.inTransaction()) throw pongoError('ARG', `${what} cannot be used inside a transaction`)
   }
 
+  /** What this handle holds and waits for. */
+  get locks(): LockBook {
+    return (this.#locks ??= new LockBook(this))
+  }
+
   close(): void {
     if (this.closed) return
     this.native.close()
     this.closed = true
     this.snapshots.clear()
+    this.#locks?.close()
   }
 }
 

@@ -193,6 +193,26 @@ export interface NativeDb {
   backupPublish(token: number): Promise<void>
   backupEnd(token: number): void
 
+  // -- locks, semaphores, events. kind: 1 mutex, 2 reader-writer, 3 semaphore, 4 event, 5 named (Web Locks). timeoutMs: at
+  //    once 0, for ever -1. Ids are above 0. --
+  /** Blocks until it is granted. 0: not available (with `ifAvailable`). */
+  lockAcquire(kind: number, shared: boolean, permits: number, name: string, timeoutMs: number, ifAvailable: boolean): number
+  /** Never blocks: the id of what is held; or minus the id, then the listener is told; 0: not available. Flags: 1 = only if
+   * available, 2 = steal, 4 = tell the listener when it is stolen. */
+  lockRequest(kind: number, shared: boolean, permits: number, name: string, timeoutMs: number, flags: number): number
+  /** Who is told what became of requests: outcome 1 = granted, 2 = time is over, 3 = stolen. Kept until close(). */
+  lockListen(listener: (id: number, outcome: 1 | 2 | 3) => void): void
+  /** Whether the event loop is to be kept running. */
+  lockKeepAlive(keep: boolean): void
+  /** Keeps the permits of a semaphore as they are; an id for lockRelease. */
+  lockAttach(name: string, permits: number): number
+  /** Ends a hold or a request; the listener is not told of it any more, but for calls under way. Idempotent, also after close(). */
+  lockRelease(id: number): void
+  /** Flat: name, shared, client, held; of named locks. */
+  lockQuery(): (string | boolean)[]
+  eventSet(name: string, set: boolean): void
+  eventIsSet(name: string): boolean
+
   // -- whole database --
   /** rewrite: after an error of the disk, writes the whole file anew first. */
   sync(rewrite: boolean): Promise<void>

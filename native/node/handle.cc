@@ -72,7 +72,8 @@ bool Handle::Bind(napi_value object, const napi_value hooks[kHookCount], napi_va
   }
   const napi_property_descriptor keep = {nullptr, symbol, nullptr, nullptr, nullptr, anchor, napi_default, nullptr};
   for (const std::span<const Method> methods :
-       {KeyedMethods(), PathMethods(), ContainerMethods(), ListMethods(), DatabaseMethods(), ExpiryMethods(), BoundsMethods(), BackgroundMethods(), BackupMethods()}) {
+       {KeyedMethods(), PathMethods(), ContainerMethods(), ListMethods(), DatabaseMethods(), ExpiryMethods(), BoundsMethods(),
+        BackgroundMethods(), BackupMethods(), CoordinationMethods()}) {
     for (const Method& method : methods) {
       napi_value function;
       if (napi_create_function(env_, method.name, NAPI_AUTO_LENGTH, method.callback, this, &function) != napi_ok ||
@@ -93,7 +94,11 @@ napi_value Handle::hook(Hook hook) const {
 }
 
 Status Handle::Close() {
-  if (session_ != nullptr) closing_ = std::move(session_);
+  if (session_ != nullptr) {
+    session_->ReleaseLocks();
+    lock_notifier_.reset();  // nobody tells it anything any more
+    closing_ = std::move(session_);
+  }
   return CloseSession();
 }
 

@@ -16,11 +16,13 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "database.h"
 #include "database_backup.h"
 #include "environment.h"
+#include "lock_notifier.h"
 
 namespace pongo::node {
 
@@ -62,7 +64,11 @@ class Handle : public std::enable_shared_from_this<Handle> {
   // Null when it was collected, which happens only while the environment is going down.
   napi_value hook(Hook hook) const;
 
-  // Idempotent. With background work under way the session is closed when the last of it has ended.
+  // Null until JavaScript listens.
+  LockNotifier* lock_notifier() const { return lock_notifier_.get(); }
+  void set_lock_notifier(std::unique_ptr<LockNotifier> notifier) { lock_notifier_ = std::move(notifier); }
+
+  // Idempotent. Locks are given back at once. With background work under way the session is closed when the last of it has ended.
   Status Close();
 
   // Background work: between Begin and End the session stays open and the anchor alive.
@@ -80,6 +86,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   const std::shared_ptr<Environment> environment_;
   std::unique_ptr<Session> session_;  // what callers use; null once closed
   std::unique_ptr<Session> closing_;  // closed by the user, still used by background work
+  std::unique_ptr<LockNotifier> lock_notifier_;
   uint32_t works_ = 0;                // background works under way
   napi_ref anchor_ = nullptr;
   napi_ref hooks_[kHookCount] = {};

@@ -24,6 +24,7 @@ std::span<const Method> DatabaseMethods();
 std::span<const Method> ExpiryMethods();
 std::span<const Method> BackgroundMethods();
 std::span<const Method> BackupMethods();
+std::span<const Method> CoordinationMethods();
 
 bool ParseDurability(std::string_view mode, Durability* durability);
 

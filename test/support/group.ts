@@ -1,17 +1,21 @@
-// Groups of processes or worker threads that run test/multiprocess/programs/member.mjs; all waiting is for messages.
+// Groups of processes or worker threads that run a program of test/multiprocess/programs; all waiting is for messages.
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 
-const program = fileURLToPath(new URL('../multiprocess/programs/member.mjs', import.meta.url))
+const member = fileURLToPath(new URL('../multiprocess/programs/member.mjs', import.meta.url))
 
 type Message = { result?: any; error?: string }
 
 export interface Member {
   /** Runs a job there; resolves with its result. */
   run(job: string, more?: object): Promise<any>
+  /** The next result that it sends by itself. */
+  next(): Promise<any>
+  /** Of a process. */
+  signal(name: NodeJS.Signals): void
   end(): Promise<void>
   kill(): Promise<void>
 }
@@ -44,7 +48,7 @@ class Mailbox {
   }
 }
 
-export async function startProcess(path: string): Promise<Member> {
+export async function startProcess(path: string, program = member): Promise<Member> {
   const child = fork(program, [path], { execArgv: [] })
   const mailbox = new Mailbox()
   const exited = once(child, 'exit')
@@ -56,6 +60,8 @@ export async function startProcess(path: string): Promise<Member> {
       child.send({ job, ...more })
       return mailbox.next()
     },
+    next: () => mailbox.next(),
+    signal: (name) => void child.kill(name),
     async end() {
       child.send({ job: 'end' })
       const [code] = (await exited) as [number]
@@ -68,7 +74,7 @@ export async function startProcess(path: string): Promise<Member> {
   }
 }
 
-export async function startWorker(path: string): Promise<Member> {
+export async function startWorker(path: string, program = member): Promise<Member> {
   const worker = new Worker(program, { workerData: path })
   const mailbox = new Mailbox()
   const exited = once(worker, 'exit')
@@ -80,6 +86,10 @@ export async function startWorker(path: string): Promise<Member> {
     run(job, more) {
       worker.postMessage({ job, ...more })
       return mailbox.next()
+    },
+    next: () => mailbox.next(),
+    signal: () => {
+      throw new Error('a worker thread has no signals of its own')
     },
     async end() {
       worker.postMessage({ job: 'end' })

@@ -3,6 +3,7 @@
 import {
   Collection,
   Dict,
+  Hold,
   List,
   MultiCollection,
   open,
@@ -106,9 +107,19 @@ const report = db.gc({ complete: true })
 is<Equal<Awaited<typeof report>['before'], { count: number; bytes: number }>>()
 const error = new PongoError('PONGO_ERR_KEY', 'text')
 is<Equal<typeof error.code, ErrorCode>>()
+const hold: Promise<Hold> = db.lock('a').acquire({ timeout: 5, signal: new AbortController().signal })
+const perhaps = db.semaphore('s', 2).tryAcquire()
+is<Equal<typeof perhaps, Hold | undefined>>()
+const isSet: boolean = db.event('e').isSet
+// @ts-expect-error misspelt option
+db.rwlock('r').read.acquireSync({ timeOut: 5 })
+const answer = db.locks.request('n', async (lock) => await Promise.resolve(lock.name))
+is<Equal<Awaited<typeof answer>, string>>()
+const available = db.locks.request('n', { ifAvailable: true }, (lock) => lock?.mode)
+is<Equal<Awaited<typeof available>, 'exclusive' | 'shared' | undefined>>()
 const d = Dict.create<{ a: number }>(db)
 d.a = 1
 // @ts-expect-error misspelt option
 open('x.pongo', { readonly: true })
 
-export { names, id }
+export { names, id, hold, isSet }
