@@ -51,7 +51,10 @@ Status Session::Acquire(const LockWish& wish, uint64_t timeout_ns, uint64_t* id)
   RequestState state;
   PONGO_TRY(table.Request(wish, s.slot.index(), &ticket, &state));
   if (state == RequestState::kFree) return Status::Ok();
-  if (state == RequestState::kPending) PONGO_TRY(Await(&s, &table, ticket, Deadline(timeout_ns)));
+  if (state == RequestState::kPending) {
+    const WaitScope waiting(s.wait_hooks);
+    PONGO_TRY(Await(&s, &table, ticket, Deadline(timeout_ns)));
+  }
   *id = NextLockId();
   s.locks.emplace(*id, ticket);
   return Status::Ok();
