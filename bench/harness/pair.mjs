@@ -20,11 +20,14 @@ export function member(work) {
 /** Starts the members: an array of argument lists. `run(job)` sends each the job at once and resolves with all results. */
 export async function members(program, lists) {
   const children = lists.map((list) => fork(program, list, { execArgv: [] }))
+  const waiting = new Map()
+  for (const child of children) {
+    child.on('message', (message) => waiting.get(child)?.(message))
+    child.on('exit', () => waiting.get(child)?.({ error: 'a member has ended early' }))
+  }
   const answer = async (child) => {
-    const [message] = await Promise.race([
-      once(child, 'message'),
-      once(child, 'exit').then(() => [{ error: 'a member has ended early' }]),
-    ])
+    const message = await new Promise((resolve) => waiting.set(child, resolve))
+    waiting.delete(child)
     if (message.error !== undefined) throw new Error(message.error)
     return message.result
   }
