@@ -49,7 +49,7 @@ namespace pongo {
 class ThreadSlot;
 
 // How often those who wait look after the owners before them.
-inline constexpr uint64_t kLockWatchNs = 40'000'000;
+inline constexpr uint64_t kLockWatchNs = 25'000'000;
 inline constexpr uint64_t kLockTableLimitNs = 5'000'000'000u;
 
 struct LockWish {
