@@ -15,7 +15,9 @@ import type { MultiCollection } from './multi_collection'
 import { booleanOption, checkOptions, durabilities, integerOption, needFunction } from './options'
 import { kHandle } from './owner'
 import { Snapshot } from './snapshot'
-import type { Dict, Key } from './types'
+import type { Path } from './path'
+import type { Container, Dict, Key } from './types'
+import { changes, watch, type Change, type ChangeIterator, type StopWatching, type WatchOptions } from './watch'
 import { LockManager } from './web_locks'
 
 export interface OpenOptions {
@@ -176,7 +178,7 @@ export class Database<T extends object = Record<string, any>> {
    * `fn` may run again when another process wrote what it read: no side effects in it. What it throws aborts the
    * transaction and comes out here.
    *
-   * Errors: `TYPE` when `fn` returns a promise; within `fn`, `snapshot` and `sync` throw `ARG`.
+   * Errors: `TYPE` when `fn` returns a promise; within `fn`, `snapshot`, `watch`, `changes` and `sync` throw `ARG`.
    *
    * @example
    * db.transaction(() => { a.balance -= 5; b.balance += 5 })
@@ -261,6 +263,43 @@ export class Database<T extends object = Record<string, any>> {
   get locks(): LockManager {
     this.#open()
     return (this.#locks ??= new LockManager(() => this.#open().locks))
+  }
+
+  /**
+   * Calls `callback` with what has changed below a container, by whatever process; this one included. Batches of changes
+   * between two versions: bursts come as one, the last state is never missed. Writers pay nothing for it.
+   *
+   * A path is followed from the root anew for each batch: when it leads to something else, or to nothing any more, one
+   * change with an empty path says so. The callback is called from the event loop, never from within a commit; what it
+   * throws is an uncaught exception. The watcher keeps the event loop alive: `stop.unref()`.
+   *
+   * @param target a live container of this database, or a path from the root, which need not lead to anything yet.
+   * @param callback receives the changes, to be applied in order. Containers among their values are live.
+   * @param options `signal` ends the watching; `since`: a snapshot, whose version is the state that the changes start from.
+   * Returns a function that ends it. Closing the database ends it too.
+   * Errors: `ARG` for a container of a snapshot or another database, and inside a transaction; `FULL` when this thread
+   * pins 256 versions already.
+   *
+   * @example
+   * const stop = db.watch('users', (changes) => {
+   *   for (const { path, type } of changes) console.log(type, path.join('.'))
+   * })
+   */
+  watch(target: Container | Path, callback: (changes: Change[]) => void, options?: WatchOptions): StopWatching {
+    return watch(this.#open(), target, callback, options)
+  }
+
+  /**
+   * As `watch`, as an async iterator of batches. A batch is made when it is asked for: what happens while the loop's body
+   * is busy comes as one. The event loop is kept alive while somebody waits for a batch. Closing the database ends it.
+   *
+   * @param options `signal`: aborting rejects with an `AbortError`, as `events.on` does; `since`: as in `watch`.
+   *
+   * @example
+   * for await (const changes of db.changes(db.root.jobs, { signal })) await handle(changes)
+   */
+  changes(target: Container | Path, options?: WatchOptions): ChangeIterator {
+    return changes(this.#open(), target, options)
   }
 
   /**

@@ -23,6 +23,7 @@ import { busy, outsideOthers, type Ref } from './live'
 import { MultiCollection } from './multi_collection'
 import type { RecordMaker } from './packed'
 import { Uuid } from './uuid'
+import { Feed } from './watch'
 import type { Makers } from './wire'
 
 type Cache = Map<number, WeakRef<object>>
@@ -113,6 +114,7 @@ export class Handle implements Makers {
   readonly root: object
   #plainUuids = false
   #locks: LockBook | undefined
+  #feed: Feed | undefined
 
   readonly #checkpointInterval: number
 
@@ -276,12 +278,18 @@ export class Handle implements Makers {
     return (this.#locks ??= new LockBook(this))
   }
 
+  /** The watchers of this handle. */
+  get feed(): Feed {
+    return (this.#feed ??= new Feed(this))
+  }
+
   close(): void {
     if (this.closed) return
     this.native.close()
     this.closed = true
     this.snapshots.clear()
     this.#locks?.close()
+    this.#feed?.end()
   }
 }
 

@@ -51,6 +51,17 @@ export interface NativeOptions {
   checkpointInterval: number
 }
 
+export interface NativeChange {
+  path: unknown[]
+  type: 'set' | 'delete' | 'splice' | 'reset'
+  value?: unknown
+  /** The plain copy of a container comes as [wire]. */
+  oldValue?: Read | [Uint8Array]
+  index?: number
+  removed?: number
+  inserted?: unknown[]
+}
+
 export interface Addon {
   /** Opens or creates a database for the calling thread; handles to one file share one mapping in the process. `numbers`: at least
    * 128 elements, for the numbers of the record that `plain` returns. */
@@ -192,6 +203,18 @@ export interface NativeDb {
   backupCancel(token: number): void
   backupPublish(token: number): Promise<void>
   backupEnd(token: number): void
+  // -- change notification --
+  /** Begins to watch a container, or what `path` leads to from it. `since`: a view whose version is the base, or 0. */
+  watch(id: number, path: string | NativeKey[] | undefined, sep: string, since: View): number
+  unwatch(watcher: number): void
+  /** What has changed since the last call; the objects that programs get, but for their old values. Empty when nothing did. */
+  changes(watcher: number): NativeChange[]
+  /** True when there is a newer version than the one that changes() has reported last; else the listener is called, once,
+   * when there is. To be called when the program has read what it wanted of the last changes. */
+  armChanges(watcher: number): boolean
+  /** Sets what is called with the numbers of watchers; undefined when there are none. It holds the event loop. */
+  listen(callback: ((watcher: number) => void) | undefined): void
+  holdLoop(hold: boolean): void
 
   // -- locks, semaphores, events. kind: 1 mutex, 2 reader-writer, 3 semaphore, 4 event, 5 named (Web Locks). timeoutMs: at
   //    once 0, for ever -1. Ids are above 0. --

@@ -36,6 +36,8 @@ Status Session::Close() {
   impl_->attempts.reset();
   impl_->snapshots.clear();
   for (const auto& lock : impl_->locks) impl_->file->lock_waiter()->Forget(lock.first);
+  if (!impl_->watchers.empty()) impl_->file->commit_waiter()->DisarmAll(impl_.get());
+  impl_->watchers.clear();
   impl_->slot.Release();  // gives back locks, pins, caches and retired blocks
   std::shared_ptr<DatabaseFile> last;
   {
@@ -355,17 +357,22 @@ bool Session::InTransaction() const { return impl_->transaction.active(); }
 
 // -- snapshots --
 
+Status SessionImpl::PinNewest(Pinned* pinned) {
+  const uint64_t word = slot.Announce();
+  const Status read = ReadBase(mapping, word, &pinned->base);
+  if (read.ok()) pinned->cell = slot.Pin(pinned->base.version, pinned->base.word, PinKind::kSnapshot);
+  slot.Clear();
+  PONGO_TRY(read);
+  if (pinned->cell == kPinCells) return Status(Code::kFULL, "too many snapshots and iterators are open in this thread");
+  return Status::Ok();
+}
+
 Status Session::Snapshot(uint64_t* view) {
   SessionImpl& s = *impl_;
   PONGO_TRY(s.Check());
-  const uint64_t word = s.slot.Announce();
   SessionImpl::Pinned pinned;
   pinned.now = port::WallClockMicroseconds();
-  const Status read = ReadBase(s.mapping, word, &pinned.base);
-  if (read.ok()) pinned.cell = s.slot.Pin(pinned.base.version, pinned.base.word, PinKind::kSnapshot);
-  s.slot.Clear();
-  PONGO_TRY(read);
-  if (pinned.cell == kPinCells) return Status(Code::kFULL, "too many snapshots and iterators are open in this thread");
+  PONGO_TRY(s.PinNewest(&pinned));
   *view = s.snapshot_next++;
   s.snapshots.emplace(*view, pinned);
   return Status::Ok();

@@ -21,6 +21,7 @@
 #include "format/control.h"
 #include "model/bounds.h"
 #include "model/counts.h"
+#include "model/feed.h"
 #include "model/lock_waiter.h"
 #include "model/open_options.h"
 #include "model/plain.h"
@@ -33,6 +34,8 @@ namespace pongo {
 class Backup;
 struct DatabaseReport;
 class SessionImpl;
+
+using ChangeNotify = void (*)(void* context, uint64_t watcher);
 
 // Visitors of writes that return what they remove may be called more than once, because the operation is run again after a
 // conflict: the last call counts, and a call with a value of type kAbsent says that nothing counts yet.
@@ -156,6 +159,28 @@ class Session {
   Status EventIsSet(std::string_view name, bool* set);
   Status QueryLocks(std::vector<LockReport>* reports);
   uint64_t lock_client() const;     // what wish.client should be: names this session
+  // -- change notification --
+  // A watcher knows one version, its base, which it pins. Changes() moves it to the newest one.
+  // Begins to watch a container, or what a path leads to from it, whether that exists or not. The base is the newest version,
+  // or that of the snapshot `since`. ARG inside a transaction, FULL when the thread has too many pins.
+  Status Watch(uint64_t id, const PathStep* steps, size_t count, uint64_t since, uint64_t* watcher);
+  void Unwatch(uint64_t watcher);
+  // Visits what has changed since the base; nothing when nothing that is watched did. The visitor must not use the session.
+  // After a failure the next call visits a reset. O(changed nodes * fan-out + depth).
+  Status Changes(uint64_t watcher, ChangeVisitor* visitor);
+  // To be called when the reader of the last Changes() has read, in the live state, what it wanted of the containers that were
+  // shown: those that were changed before this call are shown again. Arm, Wait and Changes call it themselves.
+  Status SettleChanges(uint64_t watcher);
+  // Two ways to wait for a version newer than the base. *changed tells whether there is one; it need not concern what is watched.
+  // Arm: if there is none, `notify(context, watcher)` is called once when there is, by another thread, which it must not hold
+  // up; never again after Unwatch or Close.
+  Status ArmChanges(uint64_t watcher, ChangeNotify notify, void* context, bool* changed);
+  // Wait: blocks, at most so many nanoseconds (kForever: no limit). May return early, when a signal came or InterruptWait was
+  // called: so *changed = false does not say that the time is over. No other call may use the session meanwhile, except
+  // InterruptWait and those that any thread may make.
+  Status WaitChanges(uint64_t watcher, uint64_t nanoseconds, bool* changed);
+  // Ends the WaitChanges under way, or the next one. Callable from any thread.
+  void InterruptWait();
 
   // -- whole database --
   // Blocks until every commit made so far is durable; callable from any thread. After an error of the disk it fails with IO, as

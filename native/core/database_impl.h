@@ -14,6 +14,7 @@
 
 #include "database.h"
 #include "model/database_file.h"
+#include "model/feed.h"
 #include "model/operations.h"
 #include "store/pidcache.h"
 #include "store/turn.h"
@@ -42,7 +43,7 @@ class SessionImpl {
         builder(&transaction),
         operations(&transaction, &builder),
         pidcache(&slot, &allocator),
-        turn(mapping) {}
+        turn(mapping, &slot) {}
 
   // What a snapshot handle stands for.
   struct Pinned {
@@ -159,6 +160,10 @@ class SessionImpl {
     return file->SyncTo(version);
   }
 
+  Status FindWatcher(uint64_t number, Watcher** watcher);
+  Status PinNewest(Pinned* pinned);
+  Status SettleWatcher(Watcher* watcher);
+
   // For the calls that may come from any thread, while Close takes the file away.
   std::shared_ptr<DatabaseFile> SharedFile() {
     const std::lock_guard<std::mutex> lock(file_mutex);
@@ -183,6 +188,9 @@ class SessionImpl {
   uint64_t snapshot_next = 1;
   std::map<uint64_t, LockTicket> locks;  // held, waited for, attached
   uint64_t lock_client = 0;
+  std::map<uint64_t, std::unique_ptr<Watcher>> watchers;
+  uint64_t watcher_next = 1;
+  std::atomic<bool> wait_interrupted{false};
   uint8_t uuid[16];
   CacheEntry cache[kCacheSize];
 };

@@ -73,7 +73,7 @@ bool Handle::Bind(napi_value object, const napi_value hooks[kHookCount], napi_va
   const napi_property_descriptor keep = {nullptr, symbol, nullptr, nullptr, nullptr, anchor, napi_default, nullptr};
   for (const std::span<const Method> methods :
        {KeyedMethods(), PathMethods(), ContainerMethods(), ListMethods(), DatabaseMethods(), ExpiryMethods(), BoundsMethods(),
-        BackgroundMethods(), BackupMethods(), CoordinationMethods()}) {
+        BackgroundMethods(), BackupMethods(), CoordinationMethods(), FeedMethods()}) {
     for (const Method& method : methods) {
       napi_value function;
       if (napi_create_function(env_, method.name, NAPI_AUTO_LENGTH, method.callback, this, &function) != napi_ok ||
@@ -93,7 +93,14 @@ napi_value Handle::hook(Hook hook) const {
   return function;
 }
 
+void Handle::SetListener(std::shared_ptr<Listener> listener) {
+  if (listener_ != nullptr) listener_->Stop();
+  // The one before may still be the context of an entry that is armed: JavaScript replaces it when there is none.
+  listener_ = std::move(listener);
+}
+
 Status Handle::Close() {
+  if (listener_ != nullptr) listener_->Stop();
   if (session_ != nullptr) {
     session_->ReleaseLocks();
     lock_notifier_.reset();  // nobody tells it anything any more

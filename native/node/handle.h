@@ -23,6 +23,7 @@
 #include "database_backup.h"
 #include "environment.h"
 #include "lock_notifier.h"
+#include "listener.h"
 
 namespace pongo::node {
 
@@ -71,6 +72,10 @@ class Handle : public std::enable_shared_from_this<Handle> {
   // Idempotent. Locks are given back at once. With background work under way the session is closed when the last of it has ended.
   Status Close();
 
+  // Where watchers report; null when there are none.
+  Listener* listener() const { return listener_.get(); }
+  void SetListener(std::shared_ptr<Listener> listener);
+
   // Background work: between Begin and End the session stays open and the anchor alive.
   Status BeginWork(napi_ref* anchor);
   void EndWork(napi_ref anchor);
@@ -84,6 +89,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
 
   const napi_env env_;
   const std::shared_ptr<Environment> environment_;
+  std::shared_ptr<Listener> listener_;  // outlives the sessions, whose waiting thread refers to it
   std::unique_ptr<Session> session_;  // what callers use; null once closed
   std::unique_ptr<Session> closing_;  // closed by the user, still used by background work
   std::unique_ptr<LockNotifier> lock_notifier_;

@@ -25,6 +25,7 @@ std::span<const Method> ExpiryMethods();
 std::span<const Method> BackgroundMethods();
 std::span<const Method> BackupMethods();
 std::span<const Method> CoordinationMethods();
+std::span<const Method> FeedMethods();
 
 bool ParseDurability(std::string_view mode, Durability* durability);
 

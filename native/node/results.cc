@@ -100,6 +100,8 @@ napi_value MakeDate(napi_env env, int64_t microseconds) {
   return value;
 }
 
+}  // namespace
+
 napi_value CallHook(const Handle& handle, Hook hook, size_t count, const napi_value* arguments) {
   napi_value receiver = nullptr, result = nullptr;
   const napi_value function = handle.hook(hook);
@@ -107,6 +109,8 @@ napi_value CallHook(const Handle& handle, Hook hook, size_t count, const napi_va
   napi_get_undefined(handle.env(), &receiver);
   return napi_call_function(handle.env(), receiver, function, count, arguments, &result) == napi_ok ? result : nullptr;
 }
+
+namespace {
 
 // Builds the JavaScript form of a key. Calls hooks: only after the core call.
 class KeyBuilder final : public KeyVisitor {
@@ -188,12 +192,12 @@ class KeyBuilder final : public KeyVisitor {
   bool failed_ = false;
 };
 
+}  // namespace
+
 napi_value MakeKey(const Handle& handle, const Key& key) {
   KeyBuilder builder(handle);
   return builder.Finish(DecodeKey(key, &builder));
 }
-
-}  // namespace
 
 napi_value MakeInteger(napi_env env, int64_t integer) {
   napi_value value = nullptr;

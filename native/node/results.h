@@ -15,6 +15,7 @@
 #include "database.h"
 #include "handle.h"
 #include "format/key.h"
+#include "handle.h"
 
 namespace pongo::node {
 
@@ -53,6 +54,10 @@ void Capture(const Handle& handle, const ValueView& view, Captured* captured);
 
 // The JavaScript value: undefined when nothing was found. Null with an exception pending on failure.
 napi_value Release(const Handle& handle, uint64_t view, Captured& captured);
+
+// The JavaScript form of a key. Calls hooks: only after the core call. Null with an exception pending on failure.
+napi_value MakeKey(const Handle& handle, const Key& key);
+napi_value CallHook(const Handle& handle, Hook hook, size_t count, const napi_value* arguments);
 
 // Integers are numbers when safe, else bigints. Null when the engine refused.
 napi_value MakeInteger(napi_env env, int64_t integer);

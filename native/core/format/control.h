@@ -97,7 +97,12 @@ struct ControlHeader {
   alignas(128) Atomic64 turn;              // advisory FIFO for committers that keep losing: see store/turn.h
   Atomic64 turn_next;
   Atomic64 turn_since;
+  Atomic64 turn_grant;                     // low half of the ticket that took its turn up last << 32 | its limit in milliseconds
+  Atomic32 turn_slot;                      // its slot + 1
+  Atomic32 reserved4;
   alignas(128) HeldRoots held[kHeldRootsMax];  // changed under the checkpoint lock: see store/reader_roots.h
+  alignas(128) Atomic32 commit_waiters;    // threads that sleep until a commit, or are about to; never too low, see store/commit_signal.h
+  Atomic32 commit_signal;                  // futex word: raised by a commit that finds a waiter
   alignas(128) uint64_t chunk_size;        // meta, as stored in the next superblock; changed under the checkpoint lock
   uint32_t id_key_size;
   uint8_t id_key[256];
@@ -119,7 +124,8 @@ struct alignas(128) SlotLine {
   Atomic32 used;           // 12  1 while claimed; cleared only under the slot's byte lock
   Atomic64 process;        // 16  process id, for reports only, never for liveness
   Atomic32 cells_full;     // 24  1 once the thread shows more containers than it has cells: nothing may die
-  uint8_t reserved[100];
+  Atomic32 waiting;        // 28  1 while this thread counts in commit_waiters
+  uint8_t reserved[96];
 };
 static_assert(sizeof(SlotLine) == 128);
 
@@ -271,7 +277,7 @@ constexpr uint64_t ControlLayoutHash() {
                               offsetof(ControlHeader, gc_epoch), offsetof(SlotArea, cell_pages),
                               offsetof(RegionSegment, slabs), offsetof(RegionSegment, retired), size_t{kClassCount},
                               offsetof(SlotArea, lock_wake), sizeof(LockTableHeader), sizeof(LockRecord), sizeof(LockRequest),
-                              size_t{kSegmentsOffset}, size_t{8} /* raised when the meaning of a field changes */})
+                              size_t{kSegmentsOffset}, size_t{10} /* raised when the meaning of a field changes */})
     hash = (hash ^ part) * 0x100000001b3u;
   return hash;
 }

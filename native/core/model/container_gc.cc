@@ -53,7 +53,7 @@ class IdSet {
 class Collector {
  public:
   Collector(Mapping* mapping, ThreadSlot* slot, const std::atomic<bool>* stop, const Allocator::MakeRoom& make_room)
-      : mapping_(mapping), slot_(slot), stop_(stop), allocator_(mapping, slot, make_room), transaction_(mapping, slot, &allocator_), turn_(mapping) {}
+      : mapping_(mapping), slot_(slot), stop_(stop), allocator_(mapping, slot, make_room), transaction_(mapping, slot, &allocator_), turn_(mapping, slot) {}
 
   // *disturbed: cells vanished meanwhile; nothing was removed.
   Status Run(uint64_t epoch, uint64_t* removed, bool* skipped, bool* disturbed);

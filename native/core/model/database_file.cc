@@ -271,6 +271,8 @@ Status DatabaseFile::Join(bool alone, uint64_t file_size, port::File data, std::
         ThreadSlot reaper(&mapping_);
         PONGO_TRY(reaper.Claim());
         ReapDeadSlots(&reaper);
+        // Alone and without watchers yet: what adopters that died have left of the count goes.
+        mapping_.header()->commit_waiters.store(0, std::memory_order_seq_cst);
         reaper.Release();
         return Status::Ok();
       }
@@ -440,6 +442,12 @@ bool DatabaseFile::MakeRoom(uint32_t resort) {
   return RevokeOldestSnapshots(&mapping_, uint32_t{1} << std::min<uint32_t>(resort - 1, 16)) > 0;
 }
 
+CommitWaiter* DatabaseFile::commit_waiter() {
+  const std::lock_guard<std::mutex> lock(waiter_mutex_);
+  if (commit_waiter_ == nullptr) commit_waiter_ = std::make_unique<CommitWaiter>(&mapping_, sync_slot_->line());
+  return commit_waiter_.get();
+}
+
 Status DatabaseFile::SetChunkSize(uint64_t bytes) {
   if (bytes == 0 || bytes % kSlabSize != 0 || bytes > kFileSizeMax)
     return Status(Code::kARG, "chunksize must be a multiple of 65536 bytes and at most 2^40");
@@ -561,6 +569,7 @@ DatabaseFile::~DatabaseFile() {
   collector_.join();
   lock_waiter_.reset();
   if (cleaner_.joinable()) cleaner_.join();
+  commit_waiter_.reset();
   CloseFiles();
   Registry& registry = OpenDatabases();
   const std::lock_guard<std::recursive_mutex> lock(registry.mutex);

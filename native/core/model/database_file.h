@@ -20,6 +20,7 @@
 #include "model/durable_reader.h"
 #include "model/lock_waiter.h"
 #include "model/open_options.h"
+#include "store/commit_waiter.h"
 #include "store/mapping.h"
 #include "store/thread_slot.h"
 #include "util/function_ref.h"
@@ -53,6 +54,8 @@ class DatabaseFile {
   bool sync_failed() const { return mapping_.header()->sync_failed.load(std::memory_order_relaxed) != 0; }
   // For an allocation that finds no room: the older durable version may hold it, then the oldest snapshots. Any thread.
   bool MakeRoom(uint32_t resort);
+  // Wakes the sessions of this process that wait for commits. Any thread; its thread runs from the first call on.
+  CommitWaiter* commit_waiter();
   // A child made by fork() has this object, but nothing behind it.
   bool InForkedChild() const;
   // Stored settings. Any thread of any process, last one wins.
@@ -100,6 +103,8 @@ class DatabaseFile {
   std::thread background_;    // checkpoints, dead slots
   std::thread collector_;
   std::thread cleaner_;       // expired entries
+  std::mutex waiter_mutex_;   // guards the making of commit_waiter_
+  std::unique_ptr<CommitWaiter> commit_waiter_;
   std::mutex background_mutex_;
   std::condition_variable background_wake_;
   std::atomic<bool> background_stop_{false};

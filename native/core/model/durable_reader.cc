@@ -5,6 +5,7 @@
 
 #include "model/transaction.h"
 #include "store/checkpoint.h"
+#include "store/commit_signal.h"
 #include "store/horizon.h"
 #include "store/reader_roots.h"
 
@@ -69,6 +70,7 @@ Status DurableReader::Show(const Superblock& superblock) {
   header->durable_sequence.store(superblock.sequence, kOrder);
   header->root.store(word, kOrder);
   header->version.store(superblock.version, kOrder);
+  SignalCommit(header);
   return Status::Ok();
 }
 

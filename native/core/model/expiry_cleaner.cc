@@ -31,7 +31,7 @@ class Cleaner {
         transaction_(mapping, slot, &allocator_),
         builder_(&transaction_),
         operations_(&transaction_, &builder_),
-        turn_(mapping) {}
+        turn_(mapping, slot) {}
 
   Status Run(int64_t now, uint64_t* removed);
 

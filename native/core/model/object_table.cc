@@ -1,5 +1,6 @@
 #include "model/object_table.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -207,6 +208,67 @@ Status RemoveObject(Mapping* mapping, WriteSet* writes, ObjectTable* table, uint
   table->root = child;
   if (child == kNullRef) table->levels = 0;
   return Status::Ok();
+}
+
+namespace {
+
+using DiffVisitor = FunctionRef<Status(uint64_t id, const ObjectEntry* before, const ObjectEntry* after)>;
+
+// One of two tables that are walked together from the level of the higher one. Above its own top a table counts as a node whose
+// only child, the first, is the top. A null ref is an empty node.
+struct TableSide {
+  Mapping* mapping;
+  uint32_t levels;
+  Ref Child(Ref ref, uint32_t level, uint32_t at, const TableNode& node) const {
+    if (ref == kNullRef) return kNullRef;
+    if (level >= levels) return at == 0 ? ref : kNullRef;
+    return node.Has(at) ? Load<Ref>(node.item(node.IndexOf(at))) & kRefMask : kNullRef;
+  }
+  Status Open(Ref ref, uint32_t level, TableNode* node) const {
+    if (ref == kNullRef || level >= levels) return Status::Ok();
+    return OpenNode(mapping, ref, level, node) ? Status::Ok() : kBadTable;
+  }
+};
+
+Status DiffLeaves(const TableNode& a, const TableNode& b, uint64_t base, DiffVisitor visit) {
+  for (uint32_t at = 0; at < 1u << kLeafBits; at++) {
+    const bool in_a = a.bytes != nullptr && a.Has(at);
+    const bool in_b = b.bytes != nullptr && b.Has(at);
+    if (!in_a && !in_b) continue;
+    ObjectEntry before;
+    ObjectEntry after;
+    if (in_a) before = Load<ObjectEntry>(a.item(a.IndexOf(at)));
+    if (in_b) after = Load<ObjectEntry>(b.item(b.IndexOf(at)));
+    if (in_a && in_b && std::memcmp(&before, &after, sizeof before) == 0) continue;
+    PONGO_TRY(visit(base | at, in_a ? &before : nullptr, in_b ? &after : nullptr));
+  }
+  return Status::Ok();
+}
+
+// Recursion is at most kLevelsMax deep.
+Status DiffNodes(const TableSide& before, Ref a_ref, const TableSide& after, Ref b_ref, uint32_t level, uint64_t base,
+                 DiffVisitor visit) {
+  if (a_ref == b_ref) return Status::Ok();
+  TableNode a;
+  TableNode b;
+  PONGO_TRY(before.Open(a_ref, level, &a));
+  PONGO_TRY(after.Open(b_ref, level, &b));
+  if (level == 0) return DiffLeaves(a, b, base, visit);
+  for (uint32_t at = 0; at < 1u << kInnerBits; at++) {
+    const Ref a_child = before.Child(a_ref, level, at, a);
+    const Ref b_child = after.Child(b_ref, level, at, b);
+    PONGO_TRY(DiffNodes(before, a_child, after, b_child, level - 1, base | (static_cast<uint64_t>(at) << Shift(level)), visit));
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status DiffObjects(Mapping* mapping, const ObjectTable& before, const ObjectTable& after, DiffVisitor visit) {
+  if (before.levels > kLevelsMax || after.levels > kLevelsMax) return kBadTable;
+  const uint32_t levels = std::max(before.levels, after.levels);
+  if (levels == 0) return Status::Ok();
+  return DiffNodes({mapping, before.levels}, before.root, {mapping, after.levels}, after.root, levels - 1, 0, visit);
 }
 
 Status WalkObjects(Mapping* mapping, const ObjectTable& table, FunctionRef<Status(Ref block)> block,

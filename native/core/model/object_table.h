@@ -23,7 +23,7 @@ namespace pongo {
 struct ObjectEntry {
   uint64_t root = 0;    // 0   bits 0-39 Ref of the tree's root (0: empty), 40-43 kind, 44-51 flags of a Collection
   uint64_t size = 0;    // 8   entries
-  uint64_t parent = 0;  // 16  bits 0-39 id of one container that holds it, 40-63 links (saturating)
+  uint64_t parent = 0;  // 16  bits 0-39 id of one container that holds it, 0 unknown; 40-63 links (saturating)
 
   Ref tree() const { return root & kRefMask; }
   uint8_t kind() const { return static_cast<uint8_t>(root >> kRefBits) & 15; }
@@ -54,6 +54,10 @@ struct ObjectTable {
 Status FindObject(Mapping* mapping, const ObjectTable& table, uint64_t id, bool* present, ObjectEntry* entry);
 Status PutObject(Mapping* mapping, WriteSet* writes, ObjectTable* table, uint64_t id, const ObjectEntry& entry, bool* added);
 Status RemoveObject(Mapping* mapping, WriteSet* writes, ObjectTable* table, uint64_t id, bool* removed);
+// Visits what differs between two tables, in order of id: entries with other bytes, and those of one table only (the other is
+// null then). Shared parts are skipped. Both versions must be protected.
+Status DiffObjects(Mapping* mapping, const ObjectTable& before, const ObjectTable& after,
+                   FunctionRef<Status(uint64_t id, const ObjectEntry* before, const ObjectEntry* after)> visit);
 // Visits all blocks of the table and all entries in order of id.
 // The greatest id in the table; 0 when it is empty. O(height).
 Status LastObject(Mapping* mapping, const ObjectTable& table, uint64_t* id);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "model/value_view.h"
+#include "store/commit_signal.h"
 #include "util/check.h"
 #include "util/testing.h"
 
@@ -144,17 +145,20 @@ Status Transaction::Link(uint64_t id, uint64_t parent) {
   writes_.NoteActivity();
   state->link_delta++;
   state->changed = true;
+  if (state->now.parent_id() != parent) state->parent_net = 0;
+  state->parent_net++;
   state->now.parent = ObjectEntry::PackParent(parent, state->now.links());
   dirty_ = true;
   return Status::Ok();
 }
 
-Status Transaction::Unlink(uint64_t id) {
+Status Transaction::Unlink(uint64_t id, uint64_t parent) {
   ContainerState* state;
   PONGO_TRY(Touch(id, &state));
   if (!state->exists) return Status::Ok();
   writes_.NoteActivity();
   state->link_delta--;
+  if (state->now.parent_id() == parent) state->parent_net--;
   state->changed = true;
   dirty_ = true;
   return Status::Ok();
@@ -167,6 +171,14 @@ Status Transaction::Remove(ContainerState* state) {
   state->changed = true;
   dirty_ = true;
   return Status::Ok();
+}
+
+// The parent to record when another commit, which has not touched what this one did, has made the entry `newer`. Each of the
+// two knows only of its own parents: the latest link that still stands wins.
+uint64_t Transaction::ParentOnto(const ContainerState& state, const ObjectEntry& newer) const {
+  const uint64_t ours = state.ParentHolds() ? state.now.parent_id() : 0;
+  if (ours != 0 && ours != state.base.parent_id()) return ours;
+  return newer.parent_id() != state.base.parent_id() ? newer.parent_id() : ours;
 }
 
 // The object table and root record of the next version, on top of `on`.
@@ -195,7 +207,9 @@ Status Transaction::BuildVersion(const Base& on, Ref* root_record) {
         entry.root = newer.root;
         entry.size = newer.size;
       }
-      entry.parent = ObjectEntry::PackParent(state.link_delta > 0 ? entry.parent_id() : newer.parent_id(), newer.links());
+      entry.parent = ObjectEntry::PackParent(ParentOnto(state, newer), newer.links());
+    } else if (!state.ParentHolds()) {
+      entry.parent = ObjectEntry::PackParent(0, entry.links());
     }
     const int64_t links = std::clamp<int64_t>(static_cast<int64_t>(entry.links()) + state.link_delta, 0, kLinksMax);
     entry.parent = ObjectEntry::PackParent(entry.parent_id(), static_cast<uint64_t>(links));
@@ -306,6 +320,7 @@ Status Transaction::Commit(bool* committed) {
   writes_.Committed(committed_version_);
   table_writes_.Committed(committed_version_);
   Finish();
+  SignalCommit(header);
   *committed = true;
   return Status::Ok();
 }

@@ -54,6 +54,9 @@ struct ContainerState {
   bool changed = false;
   bool removed = false;          // exists in the base and is taken out of the object table
   int64_t link_delta = 0;
+  int64_t parent_net = 0;        // links from now.parent_id() that were added, less those removed
+  // now.parent_id() surely holds the container. Removing the only known link makes the parent unknown.
+  bool ParentHolds() const { return in_base && now.parent_id() == base.parent_id() ? parent_net >= 0 : parent_net > 0; }
 };
 
 class Transaction {
@@ -96,7 +99,7 @@ class Transaction {
   void Changed(ContainerState* state) { state->changed = true; }
   // A container value was stored in, or removed from, `parent`. KEY when it does not exist.
   Status Link(uint64_t id, uint64_t parent);
-  Status Unlink(uint64_t id);
+  Status Unlink(uint64_t id, uint64_t parent);
 
   // Something failed after changes were made: an explicit transaction can only be aborted.
   void Poison(Status status) { poison_ = status; }
@@ -110,6 +113,7 @@ class Transaction {
 
  private:
   ContainerState* FindState(uint64_t id);
+  uint64_t ParentOnto(const ContainerState& state, const ObjectEntry& newer) const;
   Status BuildVersion(const Base& on, Ref* root_record);
   Status Unchanged(const Base& newer, bool* unchanged);
   void Finish();

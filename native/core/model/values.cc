@@ -402,9 +402,9 @@ Status LinkPayload(Transaction* transaction, const Payload& payload, uint64_t ow
   return transaction->Link(ContainerId(payload.word), owner);
 }
 
-Status ReleaseWord(Transaction* transaction, Word word) {
+Status ReleaseWord(Transaction* transaction, Word word, uint64_t owner) {
   if (IsBlock(word)) transaction->writes()->Drop(BlockRef(word));
-  if (IsContainer(word)) return transaction->Unlink(ContainerId(word));
+  if (IsContainer(word)) return transaction->Unlink(ContainerId(word), owner);
   return Status::Ok();
 }
 

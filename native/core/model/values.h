@@ -56,8 +56,9 @@ class ValueBuilder {
 
 // Accounts for a payload that was stored in `owner`.
 Status LinkPayload(Transaction* transaction, const Payload& payload, uint64_t owner);
-// Accounts for a word that is no longer stored: its blob goes, its container loses a link.
-Status ReleaseWord(Transaction* transaction, Word word);
+// Accounts for a word that is no longer stored in `owner`: its blob goes, its container loses a link. Owner 0 is not known,
+// and leaves the container without a known parent.
+Status ReleaseWord(Transaction* transaction, Word word, uint64_t owner);
 
 }  // namespace pongo
 

@@ -92,7 +92,7 @@ Status Operations::WriteStored(Place* place, const Key* key, const Payload& payl
   if (place->stored) {
     const Word old = place->path.leaf().word(place->path.leaf_index());
     PONGO_TRY(tree.Replace(&place->path, payload, &root));
-    PONGO_TRY(ReleaseWord(txn_, old));
+    PONGO_TRY(ReleaseWord(txn_, old, place->state->id));
   } else if (root == kNullRef) {
     PONGO_TRY(tree.InsertFirst(key, payload, &root));
     delta = 1;
@@ -120,7 +120,7 @@ Status Operations::EraseStored(Place* place) {
   Ref root;
   const Word old = place->path.leaf().word(place->path.leaf_index());
   PONGO_TRY(tree.Erase(&place->path, &root));
-  PONGO_TRY(ReleaseWord(txn_, old));
+  PONGO_TRY(ReleaseWord(txn_, old, place->state->id));
   Root(place->state, root, -1);
   return Status::Ok();
 }
@@ -411,7 +411,7 @@ Status Operations::ReleaseContent(ContainerState* state, bool keyed) {
         return Status::Ok();
       }));
   PONGO_TRY(tree.DropAll(root));
-  for (const Word word : words) PONGO_TRY(ReleaseWord(txn_, word));
+  for (const Word word : words) PONGO_TRY(ReleaseWord(txn_, word, state->id));
   return Status::Ok();
 }
 

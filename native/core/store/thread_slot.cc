@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "store/commit_signal.h"
 #include "store/lock_table.h"
 #include "store/slab_map.h"
 
@@ -126,6 +127,11 @@ bool AdoptSlot(Mapping* mapping, uint32_t slot) {
   }
   line->cells_full.store(0, std::memory_order_release);
   slabs.ReleaseClaims(slot);
+  LeaveCommitWait(mapping, line);
+  // Its turn ends. Advisory: at worst somebody else's ends too soon.
+  uint32_t turn_slot = slot + 1;
+  if (mapping->header()->turn_slot.compare_exchange_strong(turn_slot, 0, std::memory_order_relaxed))
+    mapping->header()->turn_grant.store(0, std::memory_order_relaxed);
   for (PinCell& cell : area->pins) {
     cell.version.store(0, std::memory_order_release);
     cell.count.store(0, std::memory_order_relaxed);
@@ -133,6 +139,7 @@ bool AdoptSlot(Mapping* mapping, uint32_t slot) {
   line->pin_count.store(0, std::memory_order_release);
   line->announced.store(0, std::memory_order_release);
   line->used.store(0, std::memory_order_release);  // last: until here another adopter would start again
+  SignalCommit(mapping->header());  // it may have died between its commit and the wake
   mapping->header()->pin_epoch.fetch_add(1, std::memory_order_release);
   return true;
 }

@@ -13,20 +13,42 @@ void Turn::Pass(uint64_t ticket) {
   if (header->turn.compare_exchange_strong(ticket, ticket + 1, kRelaxed)) header->turn_since.store(port::Nanoseconds(), kRelaxed);
 }
 
+// How long the ticket being served may take: what its owner has said, if it was this one.
+uint64_t Turn::LimitNs(uint64_t serving) const {
+  const uint64_t grant = mapping_->header()->turn_grant.load(kRelaxed);
+  const uint64_t said = (grant >> 32) == (serving & 0xffffffffu) ? grant & 0xffffffffu : 0;
+  return std::max<uint64_t>(said, kTurnLimitMs) * 1'000'000;
+}
+
+// Whether nobody else's turn is in the way. Takes the own turn up when it has come, and draws again when it was too short.
+bool Turn::MayStart(Attempts* attempts) {
+  ControlHeader* header = mapping_->header();
+  const uint64_t serving = header->turn.load(kRelaxed);
+  if (attempts->ticket_ != 0 && serving > attempts->ticket_) {
+    attempts->limit_ms_ = std::min(attempts->limit_ms_ * 2, kTurnLimitMsMax);
+    attempts->ticket_ = 0;
+    attempts->served_ = false;
+    Draw(attempts);
+  }
+  if (serving != attempts->ticket_) return serving > header->turn_next.load(kRelaxed);
+  if (!attempts->served_) {
+    attempts->served_ = true;
+    header->turn_slot.store(slot_->index() + 1, kRelaxed);
+    header->turn_grant.store((serving << 32) | attempts->limit_ms_, kRelaxed);
+    header->turn_since.store(port::Nanoseconds(), kRelaxed);
+  }
+  return true;
+}
+
 void Turn::Wait(Attempts* attempts) {
   const WaitScope waiting(*hooks_);
   ControlHeader* header = mapping_->header();
   uint32_t spins = 0;
   const uint64_t start = port::Nanoseconds();
-  for (;;) {
+  while (!MayStart(attempts)) {
     const uint64_t serving = header->turn.load(kRelaxed);
-    if (serving > header->turn_next.load(kRelaxed) || serving == attempts->ticket_) return;
-    if (attempts->ticket_ != 0 && serving > attempts->ticket_) {  // passed over
-      attempts->ticket_ = 0;
-      return;
-    }
     const uint64_t since = std::max(start, header->turn_since.load(kRelaxed));
-    if (port::Nanoseconds() > since + kTurnLimitNs) {
+    if (port::Nanoseconds() > since + LimitNs(serving)) {
       Pass(serving);
       continue;
     }

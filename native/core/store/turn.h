@@ -2,8 +2,11 @@
 //
 // Commits are optimistic: a long transaction can lose against short ones for ever. After a few lost attempts,
 // and a pause after each of a few more, a committer draws a ticket; the ticket being served is the only one that the others make
-// room for, by waiting a little before they start. Never needed for correctness: whoever does not wait only makes a conflict more likely. Crash-safe: a ticket whose
-// owner does nothing for kTurnLimitNs is passed over by whoever waits.
+// room for, by waiting a little before they start. Never needed for correctness: whoever does not wait only makes a conflict more likely.
+//
+// A turn is limited, so that a dead or stopped holder is passed over by whoever waits. Whoever needed longer draws another
+// ticket, and has twice the time then: a transaction that takes a second ends after a few turns, however many others there are.
+// A turn of a dead holder ends when its slot is adopted.
 #ifndef PONGO_STORE_TURN_H_
 #define PONGO_STORE_TURN_H_
 
@@ -12,6 +15,7 @@
 
 #include "port/port.h"
 #include "store/mapping.h"
+#include "store/thread_slot.h"
 #include "util/wait_hooks.h"
 
 namespace pongo {
@@ -21,7 +25,7 @@ class Turn {
   static constexpr uint32_t kPatience = 6;      // of single operations
   static constexpr uint32_t kLongPatience = 3;  // of explicit transactions
 
-  explicit Turn(Mapping* mapping) : mapping_(mapping) {}
+  Turn(Mapping* mapping, const ThreadSlot* slot) : mapping_(mapping), slot_(slot) {}
 
   // The attempts of one operation or transaction. Gives its ticket back when it ends.
   class Attempts {
@@ -42,14 +46,16 @@ class Turn {
     uint64_t ticket_ = 0;
     uint32_t patience_;
     uint32_t lost_ = 0;
+    uint32_t limit_ms_ = kTurnLimitMs;  // doubled whenever it was too short
+    bool served_ = false;
   };
 
   // Before an attempt: makes room for whoever's turn it is, or waits for the own ticket.
   void Yield(Attempts* attempts) {
-    // turn: the ticket being served, turn_next: the last ticket drawn. Equal and served out: nobody waits.
-    const uint64_t serving = mapping_->header()->turn.load(std::memory_order_relaxed);
-    if (serving > mapping_->header()->turn_next.load(std::memory_order_relaxed) || serving == attempts->ticket_) return;
-    Wait(attempts);
+    // turn: the ticket being served, turn_next: the last ticket drawn. Above it: nobody waits.
+    const ControlHeader* header = mapping_->header();
+    if (attempts->ticket_ == 0 && header->turn.load(std::memory_order_relaxed) > header->turn_next.load(std::memory_order_relaxed)) return;
+    if (!MayStart(attempts)) Wait(attempts);
   }
 
   // After a lost attempt.
@@ -61,15 +67,19 @@ class Turn {
   void set_wait_hooks(const WaitHooks* hooks) { hooks_ = hooks; }
 
  private:
-  static constexpr uint64_t kTurnLimitNs = 100'000'000;  // a holder that makes no progress for so long is passed over
+  static constexpr uint32_t kTurnLimitMs = 100;          // for a first turn
+  static constexpr uint32_t kTurnLimitMsMax = 60'000;
 
+  bool MayStart(Attempts* attempts);
   void Wait(Attempts* attempts);
+  uint64_t LimitNs(uint64_t serving) const;
   void Leave(uint64_t ticket);
   void Pass(uint64_t ticket);
 
   static constexpr WaitHooks kNoHooks{};
 
   Mapping* mapping_;
+  const ThreadSlot* slot_;
   const WaitHooks* hooks_ = &kNoHooks;
 };
 
