@@ -20,7 +20,9 @@ napi_value CreateBounded(napi_env env, napi_callback_info info) {
   if (session == nullptr) return nullptr;
   Captured made;
   made.kind = Kind::kCollection;
-  const Status status = session->CreateBounded(bounds, &made.id, &made.cell);
+  uint32_t cell = kNoCell;
+  const Status status = session->CreateBounded(bounds, &made.id, &cell);
+  made.cell = CellHold(&handle, cell);
   return status.ok() ? Release(handle, 0, made) : Throw(handle, status);
 }
 
