@@ -111,6 +111,8 @@ export class Handle implements Makers {
   uuidClass: (new (...args: any[]) => { bytes: Uint8Array }) | null = null
   uuidConstructor: UuidConstructor | null = null
   closed = false
+  /** Raised by each write inside a transaction, so that `sort` can tell whether its comparator has written. */
+  writes = 0
   readonly root: object
   #plainUuids = false
   #locks: LockBook | undefined

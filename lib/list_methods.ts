@@ -129,24 +129,29 @@ function elementsIn(ref: Ref, start: number, count: number): unknown[] {
   return count <= 0 ? [] : readPage(ref, 0, start, count, 1, What.values)!
 }
 
-/** Elements that are to be stored again, UUIDs as themselves. */
-function stored(ref: Ref, start: number, count: number): unknown[] {
-  return ref.handle.withPlainUuids(() => elementsIn(ref, start, count))
+/** The positions 0, 1, 2 ... of so many elements, to be put in another order and given to `listArrange`. */
+function positions(length: number): Uint32Array {
+  const order = new Uint32Array(length)
+  for (let i = 0; i < length; i++) order[i] = i
+  return order
+}
+
+/** The positions of the elements in sorted order: what Array.prototype.sort makes of them, errors included. */
+function sortedPositions(seen: readonly unknown[], compare: Compare | undefined): Uint32Array {
+  const order = Array.from(seen, (_, i) => i)
+  if (seen.length < 2) return Uint32Array.from(order)
+  if (compare !== undefined) {
+    // With the `this` that Array.prototype.sort gives it.
+    order.sort((a, b) => Reflect.apply(compare, undefined, [seen[a], seen[b]]) as number)
+  } else {
+    // Not String(value), which accepts symbols.
+    const texts = seen.map((value) => `${value as string}`)
+    order.sort((a, b) => Number(texts[a]! > texts[b]!) - Number(texts[a]! < texts[b]!))
+  }
+  return Uint32Array.from(order)
 }
 
 type Compare = (a: unknown, b: unknown) => number
-
-/** The elements in order, for storing. What the comparator sees is what the program reads. */
-function sortedElements(ref: Ref, compare: Compare | undefined): unknown[] {
-  const seen = elements(ref)
-  if (ref.handle.uuidConstructor === null) return seen.sort(compare)
-  const kept = stored(ref, 0, seen.length)
-  const order = seen.map((value, i) => ({ value, text: compare === undefined ? String(value) : '', kept: kept[i] }))
-  order.sort((a, b) =>
-    compare === undefined ? Number(a.text > b.text) - Number(a.text < b.text) : compare(a.value, b.value),
-  )
-  return order.map((item) => item.kept)
-}
 
 const values = iterator('values', What.values)
 
@@ -180,8 +185,10 @@ const methods: Record<string, Method> = {
   copyWithin: inTransaction('copyWithin', (ref, length, [target, start, end]) => {
     const to = position(target, length, 0)
     const from = position(start, length, 0)
-    const count = Math.min(position(end, length, length) - from, length - to)
-    if (count > 0) write(ref, to, count, stored(ref, from, count))
+    const last = position(end, length, length)
+    if (Math.min(last - from, length - to) > 0) {
+      ref.native.listArrange(ref.id, positions(length).copyWithin(to, from, last))
+    }
     return ref
   }),
 
@@ -234,7 +241,7 @@ const methods: Record<string, Method> = {
 
   /** Turns the order round, in one commit; returns the List. O(n). */
   reverse: inTransaction('reverse', (ref, length) => {
-    if (length > 1) write(ref, 0, length, stored(ref, 0, length).reverse())
+    if (length > 1) ref.native.listArrange(ref.id, positions(length).reverse())
     return ref
   }),
 
@@ -257,9 +264,15 @@ const methods: Record<string, Method> = {
     if (compare !== undefined && typeof compare !== 'function') arrayMethods['sort']!.call([], compare)
     writable(ref)
     ref.handle.transaction(() => {
-      const sorted = sortedElements(ref, compare as Compare | undefined)
-      // The comparator may have changed the list: what it sorts is the version of the call, as everywhere.
-      ref.native.replace(ref.id, encodeList(ref.handle, sorted))
+      const seen = elements(ref)
+      const before = ref.handle.writes
+      const sorted = sortedPositions(seen, compare as Compare | undefined)
+      // What is sorted is the version of the call, as everywhere, although the comparator may have changed the List.
+      if (ref.handle.writes !== before) {
+        ref.native.replace(ref.id, encodeList(ref.handle, Array.from(sorted, (at) => seen[at])))
+      } else if (seen.length > 1) {
+        ref.native.listArrange(ref.id, sorted)
+      }
     })
     return this
   },

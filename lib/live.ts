@@ -42,5 +42,6 @@ export function outsideOthers(handle: Handle): void {
 /** Refuses a write through a snapshot. */
 export function writable(ref: Ref): void {
   if (ref.view !== 0) throw pongoError('READONLY', 'a snapshot cannot be written: write to the live container')
+  ref.handle.writes++
   if (busy.length > 0) outsideOthers(ref.handle)
 }

@@ -179,6 +179,8 @@ export interface NativeDb {
   listPush(id: number, value: NativeValue): number
   listPop(id: number): Read | undefined
   listShift(id: number): Read | undefined
+  /** Makes the elements at these positions, in this order, the content, in one commit. They move as they are stored. */
+  listArrange(id: number, positions: Uint32Array): void
 
   // -- transactions (of this thread and handle; reads with view 0 then see the private state) --
   begin(): void

@@ -310,6 +310,10 @@ Status Session::ListShift(uint64_t id, ValueVisitor found) {
   return impl_->Write(false, [&](Operations& o) { return o.ListTake(id, true, found); }, [&] { found(ValueView()); });
 }
 
+Status Session::ListArrange(uint64_t id, const uint32_t* positions, size_t count) {
+  return impl_->Write(false, [&](Operations& o) { return o.ListArrange(id, positions, count); });
+}
+
 // -- transactions --
 
 Status Session::Begin() {

@@ -104,6 +104,8 @@ class Session {
   Status ListPush(uint64_t id, const Input& value, uint64_t* length);
   Status ListPop(uint64_t id, ValueVisitor found);
   Status ListShift(uint64_t id, ValueVisitor found);
+  // The new content: the elements that were at these positions, in this order.
+  Status ListArrange(uint64_t id, const uint32_t* positions, size_t count);
 
   // -- expiry: see model/value_view.h, Expiry. Only entries of Collections expire: TYPE --
   Status SetExpiring(uint64_t id, const Key& key, const Input& value, uint32_t flags, const Expiry& expiry);

@@ -202,6 +202,18 @@ bool ReadOptionalWire(const Handle& handle, napi_value value, const char* name, 
   return ReadWire(handle, value, name, wire);
 }
 
+bool ReadPositions(const Handle& handle, napi_value value, const char* name, Positions* positions) {
+  napi_typedarray_type type;
+  void* data = nullptr;
+  static constexpr uint32_t kEmpty = 0;
+  if (napi_get_typedarray_info(handle.env(), value, &type, &positions->count, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_uint32_array) {
+    return Refuse(handle, Status(Code::kARG, "not a Uint32Array"), name);
+  }
+  positions->data = data == nullptr ? &kEmpty : static_cast<const uint32_t*>(data);
+  return true;
+}
+
 // -- strings --
 
 bool StringArgument::Grow(const Handle& handle, size_t size) {

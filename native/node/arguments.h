@@ -36,6 +36,13 @@ bool ReadWire(const Handle& handle, napi_value value, const char* name, Wire* wi
 // undefined leaves data null.
 bool ReadOptionalWire(const Handle& handle, napi_value value, const char* name, Wire* wire);
 
+// A Uint32Array; never null when true is returned.
+struct Positions {
+  const uint32_t* data = nullptr;
+  size_t count = 0;
+};
+bool ReadPositions(const Handle& handle, napi_value value, const char* name, Positions* positions);
+
 // The text of a string: in the inline room if it is short, else on the heap. A lone surrogate: VALUE. Before data() are
 // kSpare bytes to write to, so that a key tag can be put in front of the text where it is.
 class StringArgument {

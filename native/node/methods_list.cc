@@ -92,9 +92,22 @@ napi_value Take(napi_env env, napi_callback_info info, TakeEnd take) {
 napi_value ListPop(napi_env env, napi_callback_info info) { return Take(env, info, &Session::ListPop); }
 napi_value ListShift(napi_env env, napi_callback_info info) { return Take(env, info, &Session::ListShift); }
 
+napi_value ListArrange(napi_env env, napi_callback_info info) {
+  const Call<2> call(env, info);
+  const Handle& handle = call.handle();
+  uint64_t id;
+  Positions positions;
+  if (!ReadCount(handle, call[0], "id", &id) || !ReadPositions(handle, call[1], "positions", &positions)) return nullptr;
+  Session* session = Live(handle);
+  if (session == nullptr) return nullptr;
+  const Status status = session->ListArrange(id, positions.data, positions.count);
+  return status.ok() ? nullptr : Throw(handle, status);
+}
+
 constexpr Method kMethods[] = {
     {"listGet", ListGet},   {"listSet", ListSet}, {"listSplice", ListSplice},
     {"listPush", ListPush}, {"listPop", ListPop}, {"listShift", ListShift},
+    {"listArrange", ListArrange},
 };
 
 }  // namespace

@@ -115,6 +115,9 @@ class Operations {
   Status ListSplice(uint64_t id, uint64_t start, uint64_t delete_count, const uint8_t* wire, size_t size, uint64_t* length);
   Status ListPush(uint64_t id, const Input& value, uint64_t* length);
   Status ListTake(uint64_t id, bool first, ValueVisitor found);
+  // Makes the elements at these positions, in this order, the content. Elements move as they are stored; one that is named
+  // again is copied (a container: linked again), one that is not named goes. O(n).
+  Status ListArrange(uint64_t id, const uint32_t* positions, size_t count);
 
  private:
   // MultiCollections: the same operations on pairs.
@@ -141,6 +144,9 @@ class Operations {
   Status KindOf(uint64_t id, bool* keyed);
   Status Matches(const Place& place, const Input* expected, bool* same);
   Status InsertAt(ContainerState* state, uint64_t position, Payload payload);
+  Status AppendNulls(ContainerState* state, uint64_t count);
+  Status RemoveElements(ContainerState* state, uint64_t at, uint64_t count);
+  Status TakeElement(uint64_t owner, Word word, const uint8_t* local, bool again, Payload* payload);
   Status ReleaseContent(ContainerState* state, bool keyed);
   // bounds.cc
   Status WriteBounded(Place* place, const Key& key, const Payload& payload);

@@ -15,7 +15,6 @@ constexpr Status kNotList(Code::kTYPE, "the operation needs a List, and this is 
 constexpr Status kNotIndex(Code::kINDEX, "a List is addressed by an index, 0 or more");
 constexpr Status kNoIntermediate(Code::kKEY, "an intermediate of the path is missing or is no container");
 constexpr Status kPresent(Code::kEXISTS, "the key is already present");
-constexpr uint64_t kListLengthMax = 0xffffffffu;  // as JavaScript's arrays
 
 constexpr Status kNeverExpires(Code::kTYPE, "only the entries of a Collection can expire");
 constexpr Status kManyValues(Code::kTYPE, "the operation does not fit a MultiCollection: a key has many values");
@@ -308,7 +307,6 @@ Status Operations::IncrementStep(uint64_t id, const PathStep& step, const ValueV
   PONGO_TRY(txn_->Read(id, &place.state));
   if (IsMulti(*place.state)) return kManyValues;
   PONGO_TRY(Locate(id, step, &place));
-  if (!place.keyed && !place.present) return kNotIndex;
   ValueView old;
   old.type = ValueView::Type::kInt;
   old.integer = 0;
@@ -319,6 +317,13 @@ Status Operations::IncrementStep(uint64_t id, const PathStep& step, const ValueV
   NumberSum sum;
   PONGO_TRY(AddNumbers(old, by, &sum));
   return Guard([&]() -> Status {
+    if (!place.keyed && !place.present) {  // beyond the end of a List: nulls up to there, as an assignment makes them
+      Input grown;
+      grown.view = sum.view;
+      PONGO_TRY(ListSet(id, static_cast<uint64_t>(step.index), grown));
+      result(sum.view);
+      return Status::Ok();
+    }
     Payload payload;
     PONGO_TRY(builder_->FromView(sum.view, &payload));
     payload.expires = place.present ? place.expires : 0;  // a counter keeps its expiry
@@ -462,106 +467,6 @@ Status Operations::Replace(uint64_t id, const uint8_t* wire, size_t size) {
     Root(state, root, static_cast<int64_t>(count) - static_cast<int64_t>(state->now.size));
     return Status::Ok();
   });
-}
-
-Status Operations::InsertAt(ContainerState* state, uint64_t position, Payload payload) {
-  if (state->now.size >= kListLengthMax) return Status(Code::kINDEX, "a List holds at most 4294967295 elements");
-  Place place;
-  place.state = state;
-  place.keyed = false;
-  if (state->now.tree() != kNullRef)
-    PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), false).SeekAt(state->now.tree(), position, &place.path));
-  return Write(&place, nullptr, payload);
-}
-
-Status Operations::ListSet(uint64_t id, uint64_t index, const Input& value) {
-  ContainerState* state;
-  PONGO_TRY(State(id, false, &state));
-  if (index >= kListLengthMax) return kNotIndex;
-  return Guard([&]() -> Status {
-    Payload payload;
-    PONGO_TRY(builder_->Build(value, &payload));
-    if (index < state->now.size) {
-      Place place;
-      PathStep step;
-      step.index = static_cast<int64_t>(index);
-      step.is_index = true;
-      PONGO_TRY(Locate(id, step, &place));
-      return Write(&place, nullptr, payload);
-    }
-    while (state->now.size < index) PONGO_TRY(InsertAt(state, state->now.size, Payload{}));  // no holes: nulls
-    return InsertAt(state, index, payload);
-  });
-}
-
-Status Operations::ListPush(uint64_t id, const Input& value, uint64_t* length) {
-  ContainerState* state;
-  PONGO_TRY(State(id, false, &state));
-  return Guard([&]() -> Status {
-    Payload payload;
-    PONGO_TRY(builder_->Build(value, &payload));
-    PONGO_TRY(InsertAt(state, state->now.size, payload));
-    *length = state->now.size;
-    return Status::Ok();
-  });
-}
-
-Status Operations::ListSplice(uint64_t id, uint64_t start, uint64_t delete_count, const uint8_t* wire, size_t size,
-                              uint64_t* length) {
-  ContainerState* state;
-  PONGO_TRY(State(id, false, &state));
-  const uint64_t at = start > state->now.size ? state->now.size : start;
-  WireReader reader(wire, size);
-  WireItem head;
-  if (wire != nullptr) {
-    PONGO_TRY(reader.Next(&head));
-    if (head.type != WireType::kList) return Status(Code::kTYPE, "a List takes elements");
-  }
-  return Guard([&]() -> Status {
-    for (uint64_t i = 0; i < delete_count && at < state->now.size; i++) {
-      Place place;
-      place.state = state;
-      place.keyed = false;
-      place.present = true;
-      PONGO_TRY(TreeWriter(txn_->mapping(), txn_->writes(), false).SeekEntry(state->now.tree(), at, &place.path));
-      PONGO_TRY(Remove(&place));
-    }
-    if (wire != nullptr && state->now.size == 0) {
-      Ref root;
-      uint64_t count;
-      PONGO_TRY(builder_->BuildTree(false, wire, size, id, &root, &count));
-      Root(state, root, static_cast<int64_t>(count));
-    } else {
-      for (uint32_t i = 0; wire != nullptr && i < head.count; i++) {
-        Input value;
-        value.wire = reader.here();
-        const size_t from = reader.position();
-        PONGO_TRY(reader.Skip());
-        value.wire_size = reader.position() - from;
-        Payload payload;
-        PONGO_TRY(builder_->Build(value, &payload));
-        PONGO_TRY(InsertAt(state, at + i, payload));
-      }
-    }
-    *length = state->now.size;
-    return Status::Ok();
-  });
-}
-
-Status Operations::ListTake(uint64_t id, bool first, ValueVisitor found) {
-  ContainerState* state;
-  PONGO_TRY(State(id, false, &state));
-  if (state->now.size == 0) return Status::Ok();
-  PathStep step;
-  step.is_index = true;
-  step.index = first ? 0 : static_cast<int64_t>(state->now.size - 1);
-  Place place;
-  PONGO_TRY(Locate(id, step, &place));
-  ValueView value;
-  const Node leaf = place.path.leaf();
-  PONGO_TRY(DecodeWord(txn_->mapping(), leaf, leaf.word(place.path.leaf_index()), &value));
-  found(value);
-  return Guard([&] { return Remove(&place); });
 }
 
 }  // namespace pongo

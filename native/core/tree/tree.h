@@ -94,6 +94,10 @@ class TreeWriter : public TreeReader {
   Status InsertFirst(const Key* key, const Payload& payload, Ref* root);
   // Builds a tree from sorted items. O(n).
   Status Build(LeafItem* items, size_t count, Ref* root);
+  // Sequences: adds entries behind the last one, as leaves of their own. O(n).
+  Status Append(LeafItem* items, size_t count, Ref* root);
+  // Sequences: removes the whole leaf at the end of the path, of a tree that has more than one.
+  Status EraseLeaf(Path* path, Ref* root);
   // Drops all nodes and long keys (not the blobs of values). O(n).
   Status DropAll(Ref root);
 
@@ -112,7 +116,8 @@ class TreeWriter : public TreeReader {
   Status Rise(Path* path, Change* change, int64_t delta, Ref* root);
   Status Rebuild(Path* path, std::vector<LeafItem> items, const Payload& payload, Ref* root);
   Status SplitInner(Node* inner, uint32_t at, Change* below, Change* change);
-  Status RiseErase(Path* path, Ref* root);
+  Status RiseErase(Path* path, int64_t delta, Ref* root);
+  size_t LeafFit(const LeafItem* items, size_t count) const;
   Status MergeSmall(Path* path, uint32_t level_index, bool* merged);
   WriteSet* writes() const { return editor_.writes(); }
 

@@ -315,7 +315,7 @@ Status TreeWriter::Erase(Path* path, Ref* root) {
   if (leaf.count() == 1) {
     writes()->Drop(leaf.ref());
     path->depth--;
-    return RiseErase(path, root);
+    return RiseErase(path, -1, root);
   }
   if (leaf.shaped()) {  // without one of its names it has another shape: from now on it has its own keys
     std::vector<LeafItem> items;
@@ -359,7 +359,7 @@ Status TreeWriter::Erase(Path* path, Ref* root) {
 }
 
 // The node below the end of the path is gone: removes it from its parent, and so on upward.
-Status TreeWriter::RiseErase(Path* path, Ref* root) {
+Status TreeWriter::RiseErase(Path* path, int64_t delta, Ref* root) {
   while (path->depth > 0) {
     Node inner = path->nodes[path->depth - 1];
     const uint32_t i = path->index[path->depth - 1];
@@ -387,7 +387,7 @@ Status TreeWriter::RiseErase(Path* path, Ref* root) {
     }
     Change change;
     change.left = inner;
-    return Rise(path, &change, -1, root);
+    return Rise(path, &change, delta, root);
   }
   *root = kNullRef;
   return Status::Ok();
@@ -450,6 +450,36 @@ Status TreeWriter::MergeSmall(Path* path, uint32_t d, bool* merged) {
   return MergeSmall(path, d - 1, merged);
 }
 
+// As many as fit in a leaf. The estimate is exact but costs O(n), so it begins with the most and is cut back.
+size_t TreeWriter::LeafFit(const LeafItem* items, size_t count) const {
+  size_t n = std::min<size_t>(count, editor_.LeafCountMax());
+  while (n > 1 && NodeEditor::LeafBytes(items, n, keyed_) > kLeafBytesMax) n -= std::max<size_t>(1, n / 8);
+  return n;
+}
+
+Status TreeWriter::Append(LeafItem* items, size_t count, Ref* root) {
+  if (*root == kNullRef) return Build(items, count, root);
+  for (size_t from = 0; from < count;) {
+    Path path;
+    PONGO_TRY(SeekAt(*root, ~uint64_t{0}, &path));
+    Change change;
+    change.left = path.leaf();
+    change.split = true;
+    change.right_count = LeafFit(items + from, count - from);
+    PONGO_TRY(editor_.BuildLeaf(items + from, change.right_count, &change.right, false));
+    from += change.right_count;
+    PONGO_TRY(Rise(&path, &change, static_cast<int64_t>(change.right_count), root));
+  }
+  return Status::Ok();
+}
+
+Status TreeWriter::EraseLeaf(Path* path, Ref* root) {
+  const Node leaf = path->leaf();
+  writes()->Drop(leaf.ref());
+  path->depth--;
+  return RiseErase(path, -static_cast<int64_t>(leaf.count()), root);
+}
+
 Status TreeWriter::Build(LeafItem* items, size_t count, Ref* root) {
   *root = kNullRef;
   if (count == 0) return Status::Ok();
@@ -470,9 +500,7 @@ Status TreeWriter::Build(LeafItem* items, size_t count, Ref* root) {
     return Status::Ok();
   };
   for (size_t from = 0; from < count;) {
-    // As many as fit. The estimate is exact but costs O(n), so the batch grows by guesses and is cut back.
-    size_t n = std::min<size_t>(count - from, editor_.LeafCountMax());
-    while (n > 1 && NodeEditor::LeafBytes(items + from, n, keyed_) > kLeafBytesMax) n -= std::max<size_t>(1, n / 8);
+    const size_t n = LeafFit(items + from, count - from);
     Node leaf;
     PONGO_TRY(editor_.BuildLeaf(items + from, n, &leaf, false));
     std::vector<uint8_t> separator;
