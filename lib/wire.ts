@@ -412,7 +412,7 @@ export class Reader {
       const key = this.value()
       const bytes = this.buffer.subarray(start, this.at)
       // The pairs of one key are neighbours; keys are compared in wire form because a tuple is never `===` another.
-      if (previous === undefined || !(bytes.length === previous.length && Buffer.compare(bytes, previous) === 0)) {
+      if (previous === undefined || !sameKey(bytes, previous)) {
         values = []
         map.set(key, values)
       }
@@ -421,6 +421,28 @@ export class Reader {
     }
     return map
   }
+}
+
+/** Whether two keys in wire form are one: numbers have several forms, 1 and 1.0. */
+function sameKey(a: Uint8Array, b: Uint8Array): boolean {
+  if (Buffer.compare(a, b) === 0) return true
+  const numbers = a[0]! >= Tag.int32 && a[0]! <= Tag.bigint && b[0]! >= Tag.int32 && b[0]! <= Tag.bigint
+  return (numbers || (a[0] === Tag.tuple && b[0] === Tag.tuple)) && canonicalKey(a) === canonicalKey(b)
+}
+
+function canonicalKey(key: Uint8Array): string {
+  const text = (value: unknown): string => {
+    if (Array.isArray(value)) return `[${value.map(text).join()}]`
+    if (typeof value === 'number') return Number.isInteger(value) ? String(BigInt(value)) : String(value)
+    if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString('hex')}`
+    if (value instanceof Date) return `date ${value.getTime()}`
+    return typeof value === 'string' ? JSON.stringify(value) : String(value)
+  }
+  const makers = {
+    uuid: (bytes: Uint8Array) => new String(`uuid ${Buffer.from(bytes).toString('hex')}`),
+    container: () => undefined,
+  }
+  return text(new Reader(key, makers).value())
 }
 
 function date(milliseconds: number): Date {

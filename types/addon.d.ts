@@ -88,6 +88,8 @@ export interface NativeDb {
   /** flags: 1 = fail with EXISTS if present, 2 = return when durable, 4 = keep the expiry of an entry that is present. */
   set(id: number, key: NativeKey, value: NativeValue, flags: number): void
   delete(id: number, key: NativeKey): boolean
+  /** Of a MultiCollection: removes one value of a key; containers count by identity. */
+  deletePair(id: number, key: NativeKey, value: NativeValue): boolean
   /** Removes and returns; a container comes back live. undefined when absent. */
   pop(id: number, key: NativeKey): Read | undefined
   /** All pairs of a wire dict (0x0f) in one commit. */

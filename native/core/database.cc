@@ -194,6 +194,10 @@ Status Session::Delete(uint64_t id, const Key& key, bool* was_present) {
   return impl_->Write(false, [&](Operations& o) { return o.Delete(id, key, was_present); });
 }
 
+Status Session::DeletePair(uint64_t id, const Key& key, const Input& value, bool* was_present) {
+  return impl_->Write(false, [&](Operations& o) { return o.DeletePair(id, key, value, was_present); });
+}
+
 Status Session::Pop(uint64_t id, const Key& key, ValueVisitor found) {
   return impl_->Write(false, [&](Operations& o) { return o.Pop(id, key, found); }, [&] { found(ValueView()); });
 }

@@ -56,6 +56,8 @@ class Session {
   Status Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor found);
   Status Set(uint64_t id, const Key& key, const Input& value, uint32_t flags);
   Status Delete(uint64_t id, const Key& key, bool* was_present);
+  // One value of a key of a MultiCollection.
+  Status DeletePair(uint64_t id, const Key& key, const Input& value, bool* was_present);
   Status Pop(uint64_t id, const Key& key, ValueVisitor found);
   Status Update(uint64_t id, const uint8_t* wire_dict, size_t size);
   // by and the visited result: kInt, kDouble or kBigInt.

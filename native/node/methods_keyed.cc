@@ -74,6 +74,21 @@ napi_value Delete(napi_env env, napi_callback_info info) {
   return Boolean(env, was_present);
 }
 
+napi_value DeletePair(napi_env env, napi_callback_info info) {
+  const Call<3> call(env, info);
+  const Handle& handle = call.handle();
+  uint64_t id;
+  KeyBuffer key;
+  ValueArgument value;
+  if (!ReadCount(handle, call[0], "id", &id) || !ReadKey(handle, call[1], &key) || !value.Read(handle, call[2])) return nullptr;
+  Session* session = Live(handle);
+  if (session == nullptr) return nullptr;
+  bool was_present = false;
+  const Status status = session->DeletePair(id, key.key(), value.input(), &was_present);
+  if (!status.ok()) [[unlikely]] return Throw(handle, status, key.key());
+  return Boolean(env, was_present);
+}
+
 napi_value Pop(napi_env env, napi_callback_info info) {
   const Call<2> call(env, info);
   const Handle& handle = call.handle();
@@ -139,7 +154,7 @@ napi_value CompareAndSet(napi_env env, napi_callback_info info) {
 }
 
 constexpr Method kMethods[] = {
-    {"get", Get}, {"has", Has},       {"set", Set},        {"delete", Delete},
+    {"get", Get}, {"has", Has},       {"set", Set},        {"delete", Delete},     {"deletePair", DeletePair},
     {"pop", Pop}, {"update", Update}, {"incr", Increment}, {"cas", CompareAndSet},
 };
 

@@ -158,6 +158,13 @@ Status KeyBuffer::AddDouble(double value) {
   return AddBigInt(negative, bytes, sizeof bytes);
 }
 
+// Above +infinity: what follows an element in a tuple is below kDigits.
+Status KeyBuffer::AddNaN() {
+  ++numbers_;
+  PONGO_TRY(AddByte(kPlusInfinity));
+  return AddByte(kDigits);
+}
+
 Status KeyBuffer::AddBigInt(bool negative, const uint8_t* magnitude, size_t size) {
   while (size > 0 && magnitude[size - 1] == 0) --size;
   if (size > 8) return AddLarge(negative, magnitude, size);
@@ -390,6 +397,11 @@ class KeyReader {
     }
     if (tag == kMinusInfinity || tag == kPlusInfinity) {
       if (as_float) return Corrupt();
+      if (tag == kPlusInfinity && remaining() > 0 && *here() == kDigits) {
+        ++at_;
+        visitor_->Double(std::nan(""));
+        return Status::Ok();
+      }
       visitor_->Double(tag == kMinusInfinity ? -HUGE_VAL : HUGE_VAL);
       return Status::Ok();
     }

@@ -12,6 +12,7 @@
 //   0x22-0x29   1 <= number < 2^64       1 to 8 bytes of its integer part, then its fraction
 //   0x2a        number >= 2^64           u32 n, n bytes of integer
 //   0x2f        +infinity                -
+//   0x2f 0x80   NaN                      -: only as the value of a pair (model/multi.h)
 //   0x30        datetime                 i64 microseconds with the sign bit inverted
 //   0x34        UUID                     16 bytes
 //   0x40        string                   UTF-8
@@ -68,6 +69,7 @@ class KeyBuffer {
   Status AddBool(bool value);
   Status AddInt(int64_t value);
   Status AddDouble(double value);  // NaN: VALUE; -0.0 is 0
+  Status AddNaN();  // for a value in a pair: no key is NaN
   // Magnitude least significant byte first.
   Status AddBigInt(bool negative, const uint8_t* magnitude, size_t size);
   Status AddDateTime(int64_t microseconds);

@@ -1,5 +1,7 @@
 #include "model/multi.h"
 
+#include <cmath>
+
 namespace pongo {
 namespace {
 
@@ -141,7 +143,7 @@ Status MakePairKey(const Key& key, const ValueView& value, KeyBuffer* pair) {
       PONGO_TRY(pair->AddInt(value.integer));
       break;
     case Type::kDouble:
-      PONGO_TRY(pair->AddDouble(value.number));
+      PONGO_TRY(std::isnan(value.number) ? pair->AddNaN() : pair->AddDouble(value.number));
       break;
     case Type::kBigInt:
       PONGO_TRY(pair->AddBigInt(value.negative, value.data, value.size));

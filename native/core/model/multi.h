@@ -30,7 +30,7 @@ class Pair {
   std::vector<uint8_t> bytes_;
 };
 
-// The stored key of a pair. A value that has no order (NaN): VALUE.
+// The stored key of a pair. NaN as a value is the greatest number.
 Status MakePairKey(const Key& key, const ValueView& value, KeyBuffer* pair);
 // The stored keys [lo, hi) of all pairs with this key.
 Status PairBounds(const Key& key, std::vector<uint8_t>* lo, std::vector<uint8_t>* hi);

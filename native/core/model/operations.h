@@ -85,6 +85,8 @@ class Operations {
 
   Status Set(uint64_t id, const Key& key, const Input& value, uint32_t flags, const Expiry& expiry = {});
   Status Delete(uint64_t id, const Key& key, bool* was_present);
+  // One value of a key of a MultiCollection.
+  Status DeletePair(uint64_t id, const Key& key, const Input& value, bool* was_present);
   Status Pop(uint64_t id, const Key& key, ValueVisitor found);
   Status Shift(uint64_t id, EntryVisitor visit);
   Status Update(uint64_t id, const uint8_t* wire, size_t size);

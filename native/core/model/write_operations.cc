@@ -151,6 +151,27 @@ Status Operations::SetPair(ContainerState* state, const Key& key, const Input& v
   });
 }
 
+Status Operations::DeletePair(uint64_t id, const Key& key, const Input& value, bool* was_present) {
+  ContainerState* state;
+  PONGO_TRY(State(id, true, &state));
+  *was_present = false;
+  if (!IsMulti(*state)) return Status(Code::kTYPE, "the operation needs a MultiCollection");
+  ValueView view = value.view;
+  if (value.wire != nullptr) {
+    WireReader reader(value.wire, value.wire_size);
+    WireItem item;
+    PONGO_TRY(reader.Next(&item));
+    if (item.type > WireType::kContainer) return Status::Ok();  // containers count by identity: a new one is not there
+    view = ViewOfItem(item);
+  }
+  KeyBuffer pair;
+  PONGO_TRY(MakePairKey(key, view, &pair));
+  Place place;
+  PONGO_TRY(Locate(id, KeyStep(pair.key()), &place));
+  *was_present = place.present;
+  return place.present ? Guard([&] { return Remove(&place); }) : Status::Ok();
+}
+
 Status Operations::DeletePairs(ContainerState* state, const Key& key, bool* was_present) {
   uint64_t begin;
   uint64_t end;
