@@ -18,7 +18,8 @@ import { boundNames as limitNames, createBounded, readBounds, type BoundOptions,
 import type { Handle } from './handle'
 import { inspectLive } from './inspect'
 import { PagedIterable, PagedIterator, type Window } from './iterators'
-import { jsonText, parseJson } from './json'
+import { parseJson } from './json_in'
+import { containerJson, jsonReady } from './json_out'
 import { busy, kLive, writable, type Ref } from './live'
 import {
   booleanOption,
@@ -631,18 +632,17 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
   json(): string
   json(key: K, text: string): this
   json(...args: [] | [key: K, text: string]): string | this {
-    if (args.length === 0) return jsonText(this.native())
+    if (args.length === 0) return containerJson(this.#ref)
     if (args.length < 2) throw pongoError('ARG', 'json takes no argument, or a key and JSON text')
     const [key, text] = args
     this.#writable()
-    this.#native.set(this.#id, this.#key(key), encodeValue(this.#handle, parseJson(text), key), 0)
+    this.#native.set(this.#id, this.#key(key), parseJson(text), 0)
     return this
   }
 
   /** What JSON.stringify writes: the content as an object; keys that are not strings become their text. */
   toJSON(): unknown {
-    const parsed: unknown = JSON.parse(jsonText(this.native()))
-    return parsed
+    return this.#handle.withPlainUuids(() => jsonReady(this.native()))
   }
 
   get [Symbol.toStringTag](): string {

@@ -9,7 +9,7 @@ import type { BoundOptions } from './bounds'
 import { Collection, type CollectionOptions } from './collection'
 import { Event, kindMutex, Lock, lockName, RwLock, semaphore, type Semaphore } from './coordination'
 import { pongoError, show } from './errors'
-import { Handle, SnapshotState, type SharedOptions } from './handle'
+import { Handle, SnapshotState } from './handle'
 import { makeMeta, type Meta } from './meta'
 import type { MultiCollection } from './multi_collection'
 import { booleanOption, checkOptions, durabilities, integerOption, needFunction } from './options'
@@ -71,7 +71,8 @@ function interpret(options: OpenOptions | undefined): NativeOptions {
     chunksize: integerOption('open', 'chunksize', given.chunksize, 1, 2 ** 40) ?? 0,
     maxSize: integerOption('open', 'maxSize', given.maxSize, 1, 2 ** 53 - 1) ?? 0,
     durability,
-    checkpointInterval: integerOption('open', 'checkpointInterval', given.checkpointInterval, 1, 2 ** 31 - 1) ?? 1000,
+    durabilityGiven: given.durability !== undefined,
+    checkpointInterval: integerOption('open', 'checkpointInterval', given.checkpointInterval, 1, 2 ** 31 - 1) ?? 0,
   }
 }
 
@@ -104,10 +105,7 @@ function filePath(path: unknown): string {
  */
 export function open<T extends object = Record<string, any>>(path: string | URL, options?: OpenOptions): Database<T> {
   const native = interpret(options)
-  const given: SharedOptions = {}
-  if (options?.durability !== undefined) given.durability = native.durability
-  if (options?.checkpointInterval !== undefined) given.checkpointInterval = native.checkpointInterval
-  return new Database<T>(new Handle(filePath(path), native, given))
+  return new Database<T>(new Handle(filePath(path), native))
 }
 
 /** An open database. Made by `open`. */

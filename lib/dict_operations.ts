@@ -3,7 +3,8 @@
 import { kindList, kindMulti, type NativeKey, type NativeValue } from './binding'
 import { pongoError, show } from './errors'
 import { PagedIterator } from './iterators'
-import { jsonText, parseJson } from './json'
+import { parseJson } from './json_in'
+import { containerJson } from './json_out'
 import { refOf, writable, type Ref } from './live'
 import {
   expiringFlags,
@@ -19,7 +20,7 @@ import {
 import { nativePath, pathPlace, type Path } from './path'
 import { What, plainCopy } from './packed'
 import { search } from './search'
-import { encodeContents, encodeKey, encodePairs, encodeValue, encodeWire, isPlainObject } from './values'
+import { encodeContents, encodeKey, encodePairs, encodeValue, isPlainObject } from './values'
 import { isMap } from 'node:util/types'
 import type { Key, Operator } from './types'
 
@@ -156,11 +157,7 @@ export function popKey(ref: Ref, what: string, key: Key, missing: readonly unkno
 /** Replaces the content of a container by that of JSON text. */
 export function replaceByJson(ref: Ref, text: unknown): void {
   writable(ref)
-  const value = parseJson(text)
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || !isPlainObject(value)) {
-    throw pongoError('TYPE', 'the JSON text must be an object, as what it replaces')
-  }
-  ref.native.replace(ref.id, encodeWire(ref.handle, value, []))
+  ref.native.replace(ref.id, parseJson(text, 'object'))
 }
 
 /** The deep plain copy of a container. */
@@ -233,7 +230,7 @@ export const dictOperations: Record<string, unknown> = Object.assign(Object.crea
 
   $json(this: unknown, ...text: [] | [text: string]): string | undefined {
     const ref = own(this, '$json')
-    if (text.length === 0) return jsonText(nativeCopy(ref))
+    if (text.length === 0) return containerJson(ref)
     replaceByJson(ref, text[0])
     return undefined
   },

@@ -81,6 +81,7 @@ export class SnapshotState {
 
 // The open handles of this thread. One that was dropped without close() is closed by the garbage collector.
 const handles = new Set<WeakRef<Handle>>()
+const none: readonly Handle[] = []
 
 function* openHandles(): Iterable<Handle> {
   for (const reference of handles) {
@@ -89,9 +90,6 @@ function* openHandles(): Iterable<Handle> {
     else yield handle
   }
 }
-
-/** Options of `open` that must agree with those of other handles to the file, as far as the caller gave them. */
-export type SharedOptions = Partial<Pick<NativeOptions, 'durability' | 'checkpointInterval'>>
 
 export class Handle implements Makers {
   readonly native: NativeDb
@@ -118,12 +116,9 @@ export class Handle implements Makers {
   #locks: LockBook | undefined
   #feed: Feed | undefined
 
-  readonly #checkpointInterval: number
-
-  constructor(path: string, options: NativeOptions, given: SharedOptions) {
+  constructor(path: string, options: NativeOptions) {
     this.path = path
     this.durability = options.durability
-    this.#checkpointInterval = options.checkpointInterval
     this.native = addon.open(
       path,
       options,
@@ -137,24 +132,11 @@ export class Handle implements Makers {
     const { uuid } = this.native.options()
     const { dev, ino } = statSync(path)
     this.identity = `${uuid}:${dev}:${ino}`
-    this.#agree(given)
     handles.add(new WeakRef(this))
     this.rootId = this.native.rootId
     this.rootKind = this.native.kind(0, this.rootId) || kindCollection
     this.root = this.container(this.rootKind, this.rootId, 0)
-  }
-
-  // The engine compares what the file stores and readOnly.
-  #agree(given: SharedOptions): void {
-    for (const other of openHandles()) {
-      if (other.identity !== this.identity) continue
-      const durability = given.durability !== undefined && given.durability !== other.durability
-      const interval = given.checkpointInterval !== undefined && given.checkpointInterval !== other.#checkpointInterval
-      if (!durability && !interval) continue
-      this.native.close()
-      const name = durability ? 'durability' : 'checkpointInterval'
-      throw pongoError('ARG', `${name} differs from another open handle to the same file: ${this.path}`)
-    }
+    if (busy.some((other) => other.identity === this.identity)) this.native.bar(true)
   }
 
   /**
@@ -242,6 +224,7 @@ export class Handle implements Makers {
     for (;;) {
       native.begin()
       busy.push(this)
+      for (const other of this.#others()) other.native.bar(true)
       let committed = false
       let result: T
       try {
@@ -253,9 +236,16 @@ export class Handle implements Makers {
         throw error
       } finally {
         busy.pop()
+        for (const other of this.#others()) other.native.bar(false)
       }
       if (committed) return result
     }
+  }
+
+  // Other open handles of this thread to the same file: what is read through them would not belong to the transaction.
+  #others(): readonly Handle[] {
+    if (handles.size === 1) return none
+    return [...openHandles()].filter((other) => other !== this && other.identity === this.identity)
   }
 
   /** `fn` on a pinned version, or inside a transaction on its state, which nobody else can change. */

@@ -14,9 +14,10 @@ import { nativeCopy } from './dict_operations'
 import { valuesEqual } from './equality'
 import { pongoError, show } from './errors'
 import { PagedIterator, readAll } from './iterators'
-import { jsonText, parseJson } from './json'
+import { parseJson } from './json_in'
+import { containerJson } from './json_out'
 import { refOf, writable, type Ref } from './live'
-import { encodeElement, encodeList, encodeWire, normalise } from './values'
+import { encodeElement, encodeList, normalise } from './values'
 
 // No array is as long as this.
 const lengthMax = 2 ** 32
@@ -269,7 +270,13 @@ const methods: Record<string, Method> = {
       const sorted = sortedPositions(seen, compare as Compare | undefined)
       // What is sorted is the version of the call, as everywhere, although the comparator may have changed the List.
       if (ref.handle.writes !== before) {
-        ref.native.replace(ref.id, encodeList(ref.handle, Array.from(sorted, (at) => seen[at])))
+        ref.native.replace(
+          ref.id,
+          encodeList(
+            ref.handle,
+            Array.from(sorted, (at) => seen[at]),
+          ),
+        )
       } else if (seen.length > 1) {
         ref.native.listArrange(ref.id, sorted)
       }
@@ -354,11 +361,9 @@ const methods: Record<string, Method> = {
 
   json(...text: unknown[]) {
     const ref = own(this, 'json')
-    if (text.length === 0) return jsonText(nativeCopy(ref))
+    if (text.length === 0) return containerJson(ref)
     writable(ref)
-    const value = parseJson(text[0])
-    if (!Array.isArray(value)) throw pongoError('TYPE', 'the JSON text must be an array, as what it replaces')
-    ref.native.replace(ref.id, encodeWire(ref.handle, value, []))
+    ref.native.replace(ref.id, parseJson(text[0], 'array'))
     return undefined
   },
 }

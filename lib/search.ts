@@ -4,7 +4,7 @@ import type { View } from './binding'
 import { compareSame, valuesEqual } from './equality'
 import { pongoError, show } from './errors'
 import { readAll } from './iterators'
-import { jsonText } from './json'
+import { jsonText, keyText } from './json_out'
 import { refOf, type Ref } from './live'
 import type { Path } from './path'
 import type { Key, Operator } from './types'
@@ -142,7 +142,7 @@ export class SearchView implements Iterable<[any, any]> {
 
   /** The JSON text of `native()`. */
   json(): string {
-    return jsonText(this.native())
+    return `{${this.#entries.map(([key, value]) => `${JSON.stringify(keyText(key))}:${jsonText(value)}`).join(',')}}`
   }
 
   set(): never {

@@ -14,6 +14,8 @@ function parse(text: string): Uint8Array {
   return new Uint8Array(Buffer.from(text.replaceAll('-', ''), 'hex'))
 }
 
+const kText: unique symbol = Symbol('bytes')
+
 /**
  * A UUID. Immutable; stored as 16 bytes; as a key, UUIDs sort by their bytes.
  *
@@ -23,6 +25,9 @@ function parse(text: string): Uint8Array {
  */
 export class Uuid {
   readonly #bytes: Uint8Array
+  // What deep comparisons of tests and of node:assert see: they cannot look into private fields, and would take any two
+  // UUIDs for equal.
+  readonly [kText]: string
 
   /**
    * @param source the text (hyphens optional, either case) or the 16 bytes, which are copied.
@@ -37,6 +42,7 @@ export class Uuid {
     } else {
       throw pongoError('TYPE', `Uuid: text or 16 bytes are needed, not ${show(source)}`)
     }
+    this[kText] = Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset, 16).toString('latin1')
   }
 
   /** A random UUID (RFC 9562 version 4). */

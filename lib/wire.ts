@@ -424,7 +424,7 @@ export class Reader {
 }
 
 /** Whether two keys in wire form are one: numbers have several forms, 1 and 1.0. */
-function sameKey(a: Uint8Array, b: Uint8Array): boolean {
+export function sameKey(a: Uint8Array, b: Uint8Array): boolean {
   if (Buffer.compare(a, b) === 0) return true
   const numbers = a[0]! >= Tag.int32 && a[0]! <= Tag.bigint && b[0]! >= Tag.int32 && b[0]! <= Tag.bigint
   return (numbers || (a[0] === Tag.tuple && b[0] === Tag.tuple)) && canonicalKey(a) === canonicalKey(b)

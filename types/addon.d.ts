@@ -48,6 +48,9 @@ export interface NativeOptions {
   chunksize: number
   maxSize: number
   durability: 'checkpoint' | 'sync' | 'none'
+  /** The caller chose the durability: it must agree with the other handles of the process. */
+  durabilityGiven: boolean
+  /** Milliseconds; 0: the default. */
   checkpointInterval: number
 }
 
@@ -190,6 +193,8 @@ export interface NativeDb {
   commit(): boolean
   abort(): void
   inTransaction(): boolean
+  /** While another handle to the file is inside a transaction of this thread: everything but close and release throws ARG. */
+  bar(on: boolean): void
 
   // -- snapshots --
   snapshot(): View

@@ -16,7 +16,10 @@ Result<std::unique_ptr<Session>> Session::Open(const std::string& path, const Op
   Result<std::shared_ptr<DatabaseFile>> file = DatabaseFile::Open(path, options, detail);
   if (!file.ok()) return file.status();
   auto impl = std::make_unique<SessionImpl>(std::move(file.value()));
-  PONGO_TRY(impl->slot.Claim());
+  if (const Status claimed = impl->slot.Claim(); !claimed.ok()) {
+    impl->file->ForgetDurability(options.durability);
+    return claimed;
+  }
   impl->durability = options.durability;
   PONGO_TRY(port::RandomBytes(&impl->lock_client, sizeof impl->lock_client));
   if (options.durability != Durability::kNone) impl->file->WantCheckpoints();
@@ -44,6 +47,7 @@ Status Session::Close() {
     const std::lock_guard<std::mutex> lock(impl_->file_mutex);
     last = std::move(impl_->file);
   }
+  last->ForgetDurability(impl_->durability);
   return Status::Ok();  // the last session of the process closes the files
 }
 
@@ -454,8 +458,10 @@ Status Session::SetIdKey(const std::string& name) {
 }
 
 void Session::SetDurability(Durability durability) {
+  if (!impl_->Check().ok()) return;
+  impl_->file->ChangeDurability(impl_->durability, durability);
   impl_->durability = durability;
-  if (durability != Durability::kNone && impl_->Check().ok()) impl_->file->WantCheckpoints();
+  if (durability != Durability::kNone) impl_->file->WantCheckpoints();
 }
 uint64_t Session::chunk_size() const { return impl_->Check().ok() ? impl_->mapping->header()->chunk_size : 0; }
 uint64_t Session::max_size() const { return impl_->Check().ok() ? impl_->file->max_size() : 0; }

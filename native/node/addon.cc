@@ -81,7 +81,10 @@ OpenOptions ReadOptions(OptionReader* reader) {
   options.mode = static_cast<uint32_t>(reader->Integer("mode", 07777));
   options.chunk_size = reader->Integer("chunksize", kTwo53);
   options.max_size = reader->Integer("maxSize", kTwo53);
-  options.checkpoint_interval_ms = static_cast<uint32_t>(reader->Integer("checkpointInterval", UINT32_MAX));
+  const auto interval = static_cast<uint32_t>(reader->Integer("checkpointInterval", UINT32_MAX));
+  options.checkpoint_interval_given = interval != 0;
+  if (interval != 0) options.checkpoint_interval_ms = interval;
+  options.durability_given = reader->Bool("durabilityGiven");
   if (!ParseDurability(reader->String("durability"), &options.durability)) reader->Refuse("durability");
   return options;
 }

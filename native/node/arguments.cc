@@ -55,11 +55,12 @@ bool IsWellFormed(napi_env env, napi_value string, const uint8_t* utf8, size_t s
   return true;
 }
 
-Status LoneSurrogate() { return Status(Code::kVALUE, "a string holds a lone surrogate, which UTF-8 cannot represent"); }
+constexpr Status kLoneSurrogate(Code::kVALUE, "a string holds a lone surrogate, which UTF-8 cannot represent");
+constexpr Status kLoneSurrogateInKey(Code::kVALUE, "a key holds a lone surrogate, which UTF-8 cannot represent");
 
 bool CheckStringKey(const Handle& handle, napi_value value, size_t size, KeyBuffer* key) {
   if (IsWellFormed(handle.env(), value, key->key().data + 1, size)) [[likely]] return true;
-  return Refuse(handle, LoneSurrogate());
+  return Refuse(handle, kLoneSurrogateInKey);
 }
 
 bool ReadLongStringKey(const Handle& handle, napi_value value, KeyBuffer* key) {
@@ -223,7 +224,7 @@ bool StringArgument::Grow(const Handle& handle, size_t size) {
   return true;
 }
 
-StringArgument::Outcome StringArgument::TryRead(const Handle& handle, napi_value value) {
+StringArgument::Outcome StringArgument::TryRead(const Handle& handle, napi_value value, PlaceText place) {
   const napi_env env = handle.env();
   if (napi_get_value_string_utf8(env, value, reinterpret_cast<char*>(data_), kInline, &size_) != napi_ok) {
     return Outcome::kNotString;
@@ -234,7 +235,7 @@ StringArgument::Outcome StringArgument::TryRead(const Handle& handle, napi_value
     napi_get_value_string_utf8(env, value, reinterpret_cast<char*>(data_), size_ + 1, &size_);
   }
   if (IsWellFormed(env, value, data_, size_)) [[likely]] return Outcome::kRead;
-  Refuse(handle, LoneSurrogate());
+  Refuse(handle, kLoneSurrogate, place());
   return Outcome::kFailed;
 }
 
@@ -282,9 +283,9 @@ bool ValueArgument::SetBigInt(const Handle& handle, napi_value value) {
   return true;
 }
 
-bool ValueArgument::Read(const Handle& handle, napi_value value) {
+bool ValueArgument::Read(const Handle& handle, napi_value value, PlaceText place) {
   ValueView& view = input_.view;
-  switch (room_.TryRead(handle, value)) {
+  switch (room_.TryRead(handle, value, place)) {
     case StringArgument::Outcome::kRead:
       view.type = ValueView::Type::kString;
       view.data = room_.data();
@@ -339,11 +340,11 @@ bool ValueArgument::ReadNumber(const Handle& handle, napi_value value) {
   return Refuse(handle, Status(Code::kTYPE, "the increment must be a number or bigint"));
 }
 
-bool OptionalValue::Read(const Handle& handle, napi_value value) {
+bool OptionalValue::Read(const Handle& handle, napi_value value, PlaceText place) {
   napi_valuetype type = napi_undefined;
   napi_typeof(handle.env(), value, &type);
   given_ = type != napi_undefined;
-  return !given_ || value_.Read(handle, value);
+  return !given_ || value_.Read(handle, value, place);
 }
 
 // -- paths --

@@ -15,6 +15,7 @@
 
 #include "database.h"
 #include "format/key_codec.h"
+#include "util/function_ref.h"
 
 namespace pongo::node {
 
@@ -43,13 +44,17 @@ struct Positions {
 };
 bool ReadPositions(const Handle& handle, napi_value value, const char* name, Positions* positions);
 
+// Where a value is going, for the message when it cannot be stored.
+using PlaceText = FunctionRef<std::string()>;
+inline constexpr auto kNowhere = [] { return std::string(); };
+
 // The text of a string: in the inline room if it is short, else on the heap. A lone surrogate: VALUE. Before data() are
 // kSpare bytes to write to, so that a key tag can be put in front of the text where it is.
 class StringArgument {
  public:
   enum class Outcome { kRead, kNotString, kFailed };
   // kFailed has an exception pending; kNotString has not. Call it once.
-  Outcome TryRead(const Handle& handle, napi_value value);
+  Outcome TryRead(const Handle& handle, napi_value value, PlaceText place = kNowhere);
   bool Read(const Handle& handle, napi_value value, const char* name);
   uint8_t* data() { return data_; }
   const uint8_t* data() const { return data_; }
@@ -73,7 +78,7 @@ class ValueArgument {
   ValueArgument() = default;
   ValueArgument(const ValueArgument&) = delete;
   ValueArgument& operator=(const ValueArgument&) = delete;
-  bool Read(const Handle& handle, napi_value value);
+  bool Read(const Handle& handle, napi_value value, PlaceText place = kNowhere);
   // A number or bigint.
   bool ReadNumber(const Handle& handle, napi_value value);
   const Input& input() const { return input_; }
@@ -88,7 +93,7 @@ class ValueArgument {
 // A NativeValue, or undefined: then input() is null.
 class OptionalValue {
  public:
-  bool Read(const Handle& handle, napi_value value);
+  bool Read(const Handle& handle, napi_value value, PlaceText place = kNowhere);
   const Input* input() const { return given_ ? &value_.input() : nullptr; }
 
  private:

@@ -62,6 +62,9 @@ class Handle : public std::enable_shared_from_this<Handle> {
   PackedRoom& packed_room() const { return packed_room_; }
   // Where the numbers of a single record go: memory of a Float64Array of kRecordNumbersMax elements that lib/packed.ts reads.
   double* record_numbers() const { return record_numbers_; }
+  // Another handle to the file is inside a transaction: what is read here would not belong to it.
+  bool barred() const { return barred_; }
+  void Bar(bool on) { barred_ = on; }
   // Null when it was collected, which happens only while the environment is going down.
   napi_value hook(Hook hook) const;
 
@@ -93,6 +96,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   std::unique_ptr<Session> session_;  // what callers use; null once closed
   std::unique_ptr<Session> closing_;  // closed by the user, still used by background work
   std::unique_ptr<LockNotifier> lock_notifier_;
+  bool barred_ = false;
   uint32_t works_ = 0;                // background works under way
   napi_ref anchor_ = nullptr;
   napi_ref hooks_[kHookCount] = {};

@@ -55,6 +55,10 @@ class Call {
 inline Session* Live(const Handle& handle) {
   Session* session = handle.session();
   if (session == nullptr) [[unlikely]] Throw(handle, Status(Code::kCLOSED, "the database is closed"));
+  if (handle.barred()) [[unlikely]] {
+    Throw(handle, Status(Code::kARG, "another handle to the same file is inside a transaction: use the handle whose transaction it is"));
+    return nullptr;
+  }
   return session;
 }
 

@@ -53,8 +53,17 @@ napi_value Abort(napi_env env, napi_callback_info info) {
 
 napi_value InTransaction(napi_env env, napi_callback_info info) {
   const Call<0> call(env, info);
+  if (call.handle().barred()) return Boolean(env, false);
   Session* session = Live(call.handle());
   return session == nullptr ? nullptr : Boolean(env, session->InTransaction());
+}
+
+napi_value Bar(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  bool on = false;
+  napi_get_value_bool(env, call[0], &on);
+  call.handle().Bar(on);
+  return nullptr;
 }
 
 // -- snapshots --
@@ -73,8 +82,8 @@ napi_value ReleaseView(napi_env env, napi_callback_info info) {
   const Handle& handle = call.handle();
   uint64_t view;
   if (!ReadCount(handle, call[0], "view", &view)) return nullptr;
-  Session* session = Live(handle);
-  if (session == nullptr) return nullptr;
+  Session* session = handle.session();
+  if (session == nullptr) return Throw(handle, Status(Code::kCLOSED, "the database is closed"));
   const Status status = session->Release(view);
   return status.ok() ? nullptr : Throw(handle, status);
 }
@@ -272,7 +281,7 @@ constexpr Method kMethods[] = {
     {"stats", Stats},       {"snapshot", Snapshot},   {"release", ReleaseView}, {"version", Version},
     {"options", Options},   {"setMeta", SetMeta},     {"setDurability", SetDurability},
     {"syncNow", SyncNow},   {"info", Info},           {"inTransaction", InTransaction},
-    {"report", Report},     {"proxies", Proxies},     {"names", Names},
+    {"bar", Bar},           {"report", Report},     {"proxies", Proxies},     {"names", Names},
 };
 
 }  // namespace

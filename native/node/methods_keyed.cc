@@ -49,7 +49,8 @@ napi_value Set(napi_env env, napi_callback_info info) {
   uint64_t id, flags;
   KeyBuffer key;
   ValueArgument value;
-  if (!ReadCount(handle, call[0], "id", &id) || !ReadKey(handle, call[1], &key) || !value.Read(handle, call[2]) ||
+  const auto place = [&key] { return DescribeKey(key.key()); };
+  if (!ReadCount(handle, call[0], "id", &id) || !ReadKey(handle, call[1], &key) || !value.Read(handle, call[2], place) ||
       !ReadCount(handle, call[3], "flags", &flags)) {
     return nullptr;
   }
@@ -80,7 +81,8 @@ napi_value DeletePair(napi_env env, napi_callback_info info) {
   uint64_t id;
   KeyBuffer key;
   ValueArgument value;
-  if (!ReadCount(handle, call[0], "id", &id) || !ReadKey(handle, call[1], &key) || !value.Read(handle, call[2])) return nullptr;
+  const auto place = [&key] { return DescribeKey(key.key()); };
+  if (!ReadCount(handle, call[0], "id", &id) || !ReadKey(handle, call[1], &key) || !value.Read(handle, call[2], place)) return nullptr;
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
   bool was_present = false;
@@ -141,8 +143,9 @@ napi_value CompareAndSet(napi_env env, napi_callback_info info) {
   uint64_t id;
   KeyBuffer key;
   OptionalValue expected, next;
-  if (!ReadCount(handle, call[0], "id", &id) || !ReadKey(handle, call[1], &key) || !expected.Read(handle, call[2]) ||
-      !next.Read(handle, call[3])) {
+  const auto place = [&key] { return DescribeKey(key.key()); };
+  if (!ReadCount(handle, call[0], "id", &id) || !ReadKey(handle, call[1], &key) ||
+      !expected.Read(handle, call[2], place) || !next.Read(handle, call[3], place)) {
     return nullptr;
   }
   Session* session = Live(handle);

@@ -27,8 +27,9 @@ napi_value ListSet(napi_env env, napi_callback_info info) {
   const Handle& handle = call.handle();
   uint64_t id, index;
   ValueArgument value;
+  const auto place = [&index] { return std::to_string(index); };
   if (!ReadCount(handle, call[0], "id", &id) || !ReadCount(handle, call[1], "index", &index) ||
-      !value.Read(handle, call[2])) {
+      !value.Read(handle, call[2], place)) {
     return nullptr;
   }
   Session* session = Live(handle);

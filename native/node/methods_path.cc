@@ -58,7 +58,8 @@ napi_value SetPath(napi_env env, napi_callback_info info) {
   uint64_t id, flags;
   PathArgument path;
   ValueArgument value;
-  if (!ReadCount(handle, call[0], "id", &id) || !path.Read(handle, call[1], call[2]) || !value.Read(handle, call[3]) ||
+  const auto place = [&path] { return path.Describe(); };
+  if (!ReadCount(handle, call[0], "id", &id) || !path.Read(handle, call[1], call[2]) || !value.Read(handle, call[3], place) ||
       !ReadCount(handle, call[4], "flags", &flags)) {
     return nullptr;
   }
@@ -109,8 +110,9 @@ napi_value CompareAndSetPath(napi_env env, napi_callback_info info) {
   uint64_t id;
   PathArgument path;
   OptionalValue expected, next;
+  const auto place = [&path] { return path.Describe(); };
   if (!ReadCount(handle, call[0], "id", &id) || !path.Read(handle, call[1], call[2]) ||
-      !expected.Read(handle, call[3]) || !next.Read(handle, call[4])) {
+      !expected.Read(handle, call[3], place) || !next.Read(handle, call[4], place)) {
     return nullptr;
   }
   Session* session = Live(handle);

@@ -16,7 +16,7 @@ import { operations, Random } from '../support/random'
 
 type Call = [name: string, listArgs: any[], arrayArgs: any[]]
 
-const odd = [
+const odd: unknown[] = [
   undefined,
   NaN,
   Infinity,

@@ -1,7 +1,10 @@
 // Defects that were found once, and what their repairs must leave alone.
 
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { inspect, isDeepStrictEqual } from 'node:util'
 import { runInNewContext } from 'node:vm'
-import { inspect } from 'node:util'
+import { Worker } from 'node:worker_threads'
 import { Collection, List, MultiCollection, PongoError, Uuid } from 'pongodb'
 import { describe, expect, test } from 'vitest'
 import { expectCode, freshDatabase, openAt } from '../support/database'
@@ -351,7 +354,7 @@ describe("meta['.uuid_constructor']", () => {
 })
 
 describe('handles', () => {
-  test('in a transaction of one handle, another handle to the file refuses to write', () => {
+  test('in a transaction of one handle, another handle to the file refuses to read and to write', () => {
     const db = freshDatabase()
     db.root.$update({ counter: 0, list: [1] })
     const collection: Collection = (db.root.collection = db.collection())
@@ -376,7 +379,14 @@ describe('handles', () => {
       expectCode('ARG', () => held.collection.set('a', 2))
       expectCode('ARG', () => other.transaction(() => 0))
       expectCode('ARG', () => other.collection())
-      expect(held.dict.counter).toBe(0)
+      // What it reads would be the committed state, which the transaction does not watch.
+      expectCode('ARG', () => held.dict.counter, /another handle/)
+      expectCode('ARG', () => held.list.length)
+      expectCode('ARG', () => [...held.collection])
+      expectCode('ARG', () => other.root.$native())
+      const opened = openAt(db.path)
+      expectCode('ARG', () => opened.root.counter)
+      opened.close()
       // One of another file is free.
       const apart = freshDatabase()
       apart.transaction(() => (apart.root.x = 1))
@@ -393,6 +403,38 @@ describe('handles', () => {
     expectCode('ARG', () => openAt(db.path, { checkpointInterval: 1000 }), /checkpointInterval/)
     expect(openAt(db.path, { durability: 'none', checkpointInterval: 500 }).root.$size).toBe(0)
     expect(openAt(db.path).root.$size).toBe(0)
+  })
+
+  test('they must agree with those of a handle of another thread', async () => {
+    const db = freshDatabase({ durability: 'none', checkpointInterval: 500 })
+    const program = `
+      const { parentPort, workerData } = require('node:worker_threads')
+      const { open } = require(workerData.pongodb)
+      for (const options of [{ durability: 'sync' }, { checkpointInterval: 1000 }, { durability: 'none', checkpointInterval: 500 }]) {
+        try {
+          open(workerData.path, options).close()
+          parentPort.postMessage('open')
+        } catch (error) {
+          parentPort.postMessage(error.code + ' ' + error.message)
+        }
+      }`
+    const pongodb = fileURLToPath(new URL('../../dist/index.js', import.meta.url))
+    const worker = new Worker(program, { eval: true, workerData: { path: db.path, pongodb } })
+    const messages: string[] = []
+    worker.on('message', (text: string) => messages.push(text))
+    await once(worker, 'exit')
+    expect(messages).toEqual([
+      expect.stringMatching(/^PONGO_ERR_ARG durability/),
+      expect.stringMatching(/^PONGO_ERR_ARG checkpointInterval/),
+      'open',
+    ])
+  })
+
+  test('a handle that changed its durability counts with the new one', () => {
+    const db = freshDatabase({ durability: 'none' })
+    db.meta['.sync'] = 'sync'
+    expectCode('ARG', () => openAt(db.path, { durability: 'none' }), /durability/)
+    openAt(db.path, { durability: 'sync' }).close()
   })
 
   test('the durability of a closed handle no longer counts', () => {
@@ -439,4 +481,103 @@ test('deleting where a List has nothing is no error, as $has says', () => {
   }
   expect(db.root.$delete('list.1')).toBe(true)
   expect(db.root.list.native()).toEqual([1, 3])
+})
+
+describe('messages', () => {
+  test('of a lone surrogate name where it is', () => {
+    const { root } = freshDatabase()
+    root.$update({ user: {}, list: [1] })
+    const bad = '\ud800'
+    expectCode('VALUE', () => (root.name = bad), /name/)
+    expectCode('VALUE', () => (root.user = { deep: [1, bad] }), /user\.deep\.1/)
+    expectCode('VALUE', () => root.$set('user.name', bad), /user\.name/)
+    expectCode('VALUE', () => root.$cas('user.name', undefined, bad), /user\.name/)
+    expectCode('VALUE', () => root.$modify('user.name', () => bad), /user\.name/)
+    expectCode('VALUE', () => (root.list[0] = bad), /0/)
+    expectCode('VALUE', () => (root[bad] = 1), /key/)
+    expect(root.$native()).toEqual({ user: {}, list: [1] })
+  })
+})
+
+test('two Uuids are equal for deep comparisons only when they are', () => {
+  const [a, b, same] = [1, 2, 1].map((byte) => new Uuid(new Uint8Array(16).fill(byte)))
+  expect(a).toEqual(same)
+  expect(a).not.toEqual(b)
+  expect(isDeepStrictEqual(a, same)).toBe(true)
+  expect(isDeepStrictEqual({ id: a }, { id: b })).toBe(false)
+})
+
+test('JSON.stringify of a Collection does not round big integers', () => {
+  const db = freshDatabase()
+  const c = db.collection()
+  c.set('big', 2n ** 64n)
+    .set('bytes', new Uint8Array([1]))
+    .set(5, NaN)
+  expect(c.json()).toBe('{"5":null,"big":18446744073709551616,"bytes":"AQ=="}')
+  const exact = 'rawJSON' in JSON
+  if (exact) expect(JSON.stringify(c)).toBe(c.json())
+  else expect(() => JSON.stringify(c)).toThrow(TypeError)
+})
+
+describe('a MultiCollection', () => {
+  test('holds NaN once, behind all other numbers', () => {
+    const db = freshDatabase()
+    const c = db.collection({ multi: true })
+    c.set('k', NaN).set('k', 'text').set('k', Infinity).set('k', NaN)
+    expect(c.getAll('k')).toEqual([Infinity, NaN, 'text'])
+    expect(c.delete('k', NaN)).toBe(true)
+    expect(c.getAll('k')).toEqual([Infinity, 'text'])
+    expectCode('VALUE', () => c.set(NaN, 1))
+  })
+
+  test('makes one key of the two forms of a number in native() and json()', () => {
+    const db = freshDatabase()
+    const c = db.collection({ multi: true })
+    c.set(2 ** 60, 1)
+      .set(2n ** 60n, 2)
+      .set([2 ** 60], 3)
+      .set([2n ** 60n], 4)
+    expect([...(c.native() as Map<unknown, unknown>).values()]).toEqual([
+      [1, 2],
+      [3, 4],
+    ])
+    expect(c.json()).toBe('{"1152921504606847000":[1,2],"[1152921504606847000]":[3,4]}')
+  })
+})
+
+describe('a List', () => {
+  test('grows at once, within bounds, and shrinks at once', () => {
+    const { root } = freshDatabase()
+    root.list = ['first']
+    root.list.length = 100_000
+    expect(root.list.length).toBe(100_000)
+    expect(root.list.at(-1)).toBe(null)
+    root.list[150_000] = 'last'
+    expect(root.list.indexOf('last')).toBe(150_000)
+    root.list.length = 3
+    expect(root.list.native()).toEqual(['first', null, null])
+    expectCode('INDEX', () => (root.list.length = 2 ** 32 - 1), /beyond the end/)
+    expectCode('INDEX', () => (root.list[2 ** 32 - 2] = 1))
+    expect(root.list.length).toBe(3)
+  })
+
+  test('$incr beyond the end counts from 0, as for any missing value', () => {
+    const { root } = freshDatabase()
+    root.list = [5]
+    expect(root.$incr('list.2', 3)).toBe(3)
+    expect(root.list.native()).toEqual([5, null, 3])
+    expectCode('TYPE', () => root.$incr('list.1'))
+    expectCode('INDEX', () => root.$incr('list.-1'))
+  })
+
+  test('a comparator that changes the List sorts what was there', () => {
+    const { root } = freshDatabase()
+    root.list = [3, 1, 2]
+    let calls = 0
+    root.list.sort((a: number, b: number) => {
+      if (calls++ === 0) root.list.push(9)
+      return a - b
+    })
+    expect(root.list.native()).toEqual([1, 2, 3])
+  })
 })

@@ -80,8 +80,10 @@ Result<std::shared_ptr<DatabaseFile>> DatabaseFile::Open(const std::string& path
   PONGO_TRY(file->OpenFiles(path, options, &existing, detail));
   if (existing != nullptr) {  // this process has it already
     PONGO_TRY(existing->CheckOptions(options));
+    existing->sessions_[static_cast<size_t>(options.durability)].fetch_add(1, std::memory_order_relaxed);
     return existing;
   }
+  file->sessions_[static_cast<size_t>(options.durability)].fetch_add(1, std::memory_order_relaxed);
   registry.files[file->id_] = file;
   return file;
 }
@@ -181,7 +183,23 @@ Status DatabaseFile::CheckOptions(const OpenOptions& options) const {
   if (options.chunk_size != 0 && options.chunk_size != mapping_.header()->chunk_size)
     return Status(Code::kARG, "chunksize differs from what the file stores");
   if (options.max_size != 0 && options.max_size != max_size_) return Status(Code::kARG, "maxSize differs from what the file stores");
+  for (size_t mode = 0; mode < std::size(sessions_); mode++) {
+    const bool used = sessions_[mode].load(std::memory_order_relaxed) != 0;
+    if (used && options.durability_given && mode != static_cast<size_t>(options.durability))
+      return Status(Code::kARG, "durability differs from another open handle of this process to the same file");
+  }
+  if (options.checkpoint_interval_given && options.checkpoint_interval_ms != options_.checkpoint_interval_ms)
+    return Status(Code::kARG, "checkpointInterval differs from another open handle of this process to the same file");
   return Status::Ok();
+}
+
+void DatabaseFile::ForgetDurability(Durability durability) {
+  sessions_[static_cast<size_t>(durability)].fetch_sub(1, std::memory_order_relaxed);
+}
+
+void DatabaseFile::ChangeDurability(Durability from, Durability to) {
+  sessions_[static_cast<size_t>(to)].fetch_add(1, std::memory_order_relaxed);
+  ForgetDurability(from);
 }
 
 // Whether the control file describes this very database in this run of the kernel.

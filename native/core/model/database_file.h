@@ -44,6 +44,10 @@ class DatabaseFile {
   bool sees_checkpoints_only() const { return reader_ != nullptr; }
   uint64_t max_size() const { return max_size_; }
 
+  // A session changes its durability, or ends. Any thread.
+  void ChangeDurability(Durability from, Durability to);
+  void ForgetDurability(Durability durability);
+
   // From now on the background thread makes commits durable. A process that only reads does so too: the writer may be gone.
   void WantCheckpoints() { want_checkpoints_.store(true, std::memory_order_relaxed); }
   // Blocks until `version` is durable. Any thread. Without write permission: shows the newest checkpoint.
@@ -88,6 +92,7 @@ class DatabaseFile {
   std::string path_;
   OpenOptions options_;
   uint64_t max_size_ = 0;
+  std::atomic<uint32_t> sessions_[3] = {};  // the open sessions by durability
   uint64_t fork_generation_ = 0;
   bool open_ = false;
   port::FileId id_;

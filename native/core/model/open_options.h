@@ -17,6 +17,9 @@ struct OpenOptions {
   Durability durability = Durability::kCheckpoint;
   uint32_t checkpoint_interval_ms = 1000;
   bool describe_in_background = true;  // after a crash of the machine; tests do it step by step
+  // Whether the caller chose them: what is chosen must agree with the other handles of the process.
+  bool durability_given = false;
+  bool checkpoint_interval_given = false;
 };
 
 }  // namespace pongo

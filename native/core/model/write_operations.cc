@@ -4,7 +4,6 @@
 #include "model/multi.h"
 #include "model/numbers.h"
 #include "model/operations.h"
-#include "util/testing.h"
 
 namespace pongo {
 namespace {

@@ -54,7 +54,14 @@ void WriteSet::Index(Ref ref, size_t at) {
   }
   const size_t mask = table_.size() - 1;
   size_t h = HashRef(ref) & mask;
-  while (table_[h] != 0) h = (h + 1) & mask;
+  for (; table_[h] != 0; h = (h + 1) & mask) {
+    if (fresh_[table_[h] - 1] != kNullRef) continue;
+    // A tombstone is used again. The allocator hands out the block that was dropped last: otherwise each turn of a block
+    // would make its chain longer, and a large transaction quadratic.
+    fresh_[table_[h] - 1] = ref;
+    fresh_.pop_back();
+    return;
+  }
   table_[h] = at + 1;
   table_used_++;
 }
