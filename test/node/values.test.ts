@@ -1,5 +1,4 @@
 import { runInNewContext } from 'node:vm'
-import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { Collection, Dict, List, Uuid } from 'pongodb'
 import { describe, expect, test } from 'vitest'
@@ -298,23 +297,6 @@ describe('what is refused, naming the path, and changes nothing', () => {
     root.a = 'still works'
     expect(root.$native()).toEqual({ a: 'still works' })
   })
-})
-
-test('512 levels are stored, also from a worker with a small stack', async () => {
-  const db = freshDatabase()
-  db.root.deep = nested(512)
-  expect(db.root.deep.native()).toEqual(nested(512))
-  const worker = new Worker(new URL('../multiprocess/programs/deep.mjs', import.meta.url), {
-    workerData: db.path,
-    resourceLimits: { stackSizeMb: 0.5 },
-  })
-  const [message] = await new Promise<[string]>((resolve, reject) => {
-    worker.once('message', (text: string) => resolve([text]))
-    worker.once('error', reject)
-  })
-  expect(message).toBe('stored, then PONGO_ERR_DEPTH')
-  await worker.terminate()
-  expect(db.root.fromWorker.native()).toEqual(nested(512))
 })
 
 describe('keys', () => {

@@ -327,47 +327,81 @@ void WriteView(WireWriter* writer, const ValueView& value) {
   }
 }
 
-// Recursion is bounded by kDepthMax and its frames are small: what is large lives on the heap.
-Status CopyContainer(const ReadView& view, uint64_t id, std::vector<uint64_t>* open, std::vector<uint8_t>* wire) {
-  if (open->size() >= kDepthMax) return Status(Code::kDEPTH, "containers are nested deeper than 512 levels");
-  if (std::find(open->begin(), open->end(), id) != open->end())
-    return Status(Code::kTYPE, "a container that holds itself has no plain copy");
-  bool present;
-  ObjectEntry entry;
-  PONGO_TRY(view.Lookup(id, &present, &entry));
-  if (!present) return kNoContainer;
-  open->push_back(id);
-  WireWriter writer(wire);
-  const bool keyed = IsKeyedKind(entry.kind());
-  const size_t head = !keyed                                                     ? writer.List()
-                      : entry.kind() == static_cast<uint8_t>(Kind::kDict) ? writer.Dict()
-                      : IsMulti(entry)                                           ? writer.Multi()
-                                                                                 : writer.Collection();
-  uint32_t count = 0;
-  Status failed;
-  PONGO_TRY(PageEntries(view, id, 0, ~uint64_t{0}, 1, [&](const Key& key, const ValueView& value) {
-    if (keyed) failed = KeyToWire(key, wire);
-    if (!failed.ok()) return false;
-    count++;
-    if (value.type == ValueView::Type::kContainer) {
-      failed = CopyContainer(view, value.id, open, wire);
-      return failed.ok();
+// Copies containers depth first, with a stack of its own: a worker's may be small, and a visit of a tree needs much of it.
+class NativeCopy {
+ public:
+  NativeCopy(const ReadView& view, std::vector<uint8_t>* wire) : view_(view), writer_(wire), wire_(wire) {}
+
+  Status Run(uint64_t id) {
+    PONGO_TRY(Enter(id));
+    while (!open_.empty()) {
+      uint64_t nested = 0;
+      PONGO_TRY(Advance(&open_.back(), &nested));
+      if (nested != 0) {
+        PONGO_TRY(Enter(nested));
+      } else {
+        writer_.SetCount(open_.back().head, open_.back().count);
+        open_.pop_back();
+      }
     }
-    WriteView(&writer, value);
-    return true;
-  }));
-  PONGO_TRY(failed);
-  writer.SetCount(head, count);
-  open->pop_back();
-  return Status::Ok();
-}
+    return Status::Ok();
+  }
+
+ private:
+  struct Open {
+    uint64_t id;
+    uint64_t position = 0;  // of the next entry
+    uint32_t count = 0;     // entries written: those that have expired are passed over
+    size_t head;            // where the count is written
+    bool keyed;
+  };
+
+  Status Enter(uint64_t id) {
+    if (open_.size() >= kDepthMax) return Status(Code::kDEPTH, "containers are nested deeper than 512 levels");
+    for (const Open& outer : open_)
+      if (outer.id == id) return Status(Code::kTYPE, "a container that holds itself has no plain copy");
+    bool present;
+    ObjectEntry entry;
+    PONGO_TRY(view_.Lookup(id, &present, &entry));
+    if (!present) return kNoContainer;
+    const bool keyed = IsKeyedKind(entry.kind());
+    const size_t head = !keyed                                               ? writer_.List()
+                        : entry.kind() == static_cast<uint8_t>(Kind::kDict) ? writer_.Dict()
+                        : IsMulti(entry)                                     ? writer_.Multi()
+                                                                             : writer_.Collection();
+    open_.push_back(Open{.id = id, .head = head, .keyed = keyed});
+    return Status::Ok();
+  }
+
+  // Writes entries up to the end or to one whose value is a container: then *nested is its id.
+  Status Advance(Open* open, uint64_t* nested) {
+    Status failed;
+    uint64_t passed = 0;
+    const auto write = [&](const Key& key, const ValueView& value) {
+      if (open->keyed) failed = KeyToWire(key, wire_);
+      if (!failed.ok()) return false;
+      open->count++;
+      if (value.type == ValueView::Type::kContainer) {
+        *nested = value.id;
+        return false;
+      }
+      WriteView(&writer_, value);
+      return true;
+    };
+    PONGO_TRY(PageEntries(view_, open->id, open->position, ~uint64_t{0}, 1, write, 0, &passed));
+    open->position += passed;
+    return failed;
+  }
+
+  const ReadView& view_;
+  WireWriter writer_;
+  std::vector<uint8_t>* wire_;
+  std::vector<Open> open_;
+};
 
 }  // namespace
 
-Status CopyNative(const ReadView& view, uint64_t id, std::vector<uint8_t>* wire) {
-  std::vector<uint64_t> open;
-  return CopyContainer(view, id, &open, wire);
-}
+Status CopyNative(const ReadView& view, uint64_t id, std::vector<uint8_t>* wire) { return NativeCopy(view, wire).Run(id); }
 
 namespace {
 
@@ -384,55 +418,87 @@ Status CountLive(const ReadView& view, const ObjectEntry& entry, uint64_t* count
   return failed;
 }
 
-Status SameAsItem(const ReadView& view, const ValueView& stored, WireReader* reader, uint32_t depth, bool* same) {
-  WireItem item;
-  PONGO_TRY(reader->Next(&item));
-  if (item.type <= WireType::kContainer) {
-    *same = SameValue(stored, ViewOfItem(item));
+// Compares containers with wire values depth first, with a stack of its own.
+class WireComparison {
+ public:
+  WireComparison(const ReadView& view, WireReader* reader) : view_(view), reader_(reader) {}
+
+  Status Run(const ValueView& stored, bool* same) {
+    PONGO_TRY(Compare(stored, same));
+    while (*same && !open_.empty()) {
+      Open* const top = &open_.back();
+      if (top->position == top->count) {
+        open_.pop_back();
+        continue;
+      }
+      Found found;
+      bool present;
+      if (top->list) {
+        PONGO_TRY(TreeReader(view_.mapping(), false).FindAt(top->root, top->position, &present, &found));
+      } else {
+        key_.Clear();
+        size_t consumed;
+        PONGO_TRY(key_.AddWire(reader_->here(), reader_->remaining(), &consumed));
+        reader_->Advance(consumed);
+        PONGO_TRY(TreeReader(view_.mapping(), true).Find(top->root, key_.key(), &present, &found));
+      }
+      top->position++;
+      *same = present;
+      if (!present) return Status::Ok();
+      bool expired;
+      PONGO_TRY(HasExpired(view_, found.leaf, found.index, &expired));
+      *same = !expired;
+      if (expired) return Status::Ok();
+      ValueView value;
+      PONGO_TRY(DecodeWord(view_.mapping(), found.leaf, found.word(), &value));
+      PONGO_TRY(Compare(value, same));
+    }
     return Status::Ok();
   }
-  *same = false;
-  if (depth > kDepthMax) return Status(Code::kDEPTH, "a value is nested deeper than 512 levels");
-  if (stored.type != ValueView::Type::kContainer) return Status::Ok();
-  ObjectEntry entry;
-  bool present;
-  PONGO_TRY(view.Lookup(stored.id, &present, &entry));
-  const bool list = item.type == WireType::kList;
-  if (!present || list == IsKeyedKind(entry.kind()) || IsMulti(entry)) return Status::Ok();
-  uint64_t size = entry.size;
-  if (entry.has_companion()) PONGO_TRY(CountLive(view, entry, &size));
-  if (size != item.count) return Status::Ok();
-  KeyBuffer key;
-  for (uint32_t i = 0; i < item.count; i++) {
-    Found found;
-    if (list) {
-      PONGO_TRY(TreeReader(view.mapping(), false).FindAt(entry.tree(), i, &present, &found));
-    } else {
-      key.Clear();
-      size_t consumed;
-      PONGO_TRY(key.AddWire(reader->here(), reader->remaining(), &consumed));
-      reader->Advance(consumed);
-      PONGO_TRY(TreeReader(view.mapping(), true).Find(entry.tree(), key.key(), &present, &found));
+
+ private:
+  struct Open {
+    Ref root;
+    uint32_t count;
+    bool list;
+    uint32_t position = 0;
+  };
+
+  // The next wire value: equal so far, and what it holds is on the stack.
+  Status Compare(const ValueView& stored, bool* same) {
+    WireItem item;
+    PONGO_TRY(reader_->Next(&item));
+    if (item.type <= WireType::kContainer) {
+      *same = SameValue(stored, ViewOfItem(item));
+      return Status::Ok();
     }
-    if (!present) return Status::Ok();
-    bool expired;
-    PONGO_TRY(HasExpired(view, found.leaf, found.index, &expired));
-    if (expired) return Status::Ok();
-    ValueView value;
-    PONGO_TRY(DecodeWord(view.mapping(), found.leaf, found.word(), &value));
-    bool equal;
-    PONGO_TRY(SameAsItem(view, value, reader, depth + 1, &equal));
-    if (!equal) return Status::Ok();
+    *same = false;
+    if (open_.size() >= kDepthMax) return Status(Code::kDEPTH, "a value is nested deeper than 512 levels");
+    if (stored.type != ValueView::Type::kContainer) return Status::Ok();
+    ObjectEntry entry;
+    bool present;
+    PONGO_TRY(view_.Lookup(stored.id, &present, &entry));
+    const bool list = item.type == WireType::kList;
+    if (!present || list == IsKeyedKind(entry.kind()) || IsMulti(entry)) return Status::Ok();
+    uint64_t size = entry.size;
+    if (entry.has_companion()) PONGO_TRY(CountLive(view_, entry, &size));
+    if (size != item.count) return Status::Ok();
+    open_.push_back(Open{entry.tree(), item.count, list});
+    *same = true;
+    return Status::Ok();
   }
-  *same = true;
-  return Status::Ok();
-}
+
+  const ReadView& view_;
+  WireReader* reader_;
+  KeyBuffer key_;
+  std::vector<Open> open_;
+};
 
 }  // namespace
 
 Status SameAsWire(const ReadView& view, const ValueView& stored, const uint8_t* wire, size_t size, bool* same) {
   WireReader reader(wire, size);
-  return SameAsItem(view, stored, &reader, 1, same);
+  return WireComparison(view, &reader).Run(stored, same);
 }
 
 }  // namespace pongo
