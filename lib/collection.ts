@@ -39,8 +39,10 @@ import type { MultiCollection } from './multi_collection'
 import { handleOf, type Database } from './owner'
 import type { Path } from './path'
 import { What, plainCopy } from './packed'
+import type { At } from './path_types'
 import { prefixBounds } from './prefix'
-import { search, type SearchView } from './search'
+import { search } from './search'
+import type { SearchView } from './search_view'
 import type { Key, Operator } from './types'
 import { encodeKey, encodeValue, isPlainObject } from './values'
 
@@ -349,6 +351,11 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
    * users.getPath('ann.tags.0')
    * users.getPath(['a.b@example.org', 'age'], 0)
    */
+  getPath<const P extends Path>(path: P): At<this, P>
+  /** With a default, which takes the place of undefined. */
+  getPath<const P extends Path, D>(path: P, missing: D): Exclude<At<this, P>, undefined> | D
+  /** With another separator the type is not known. */
+  getPath(path: Path, missing: unknown, options: PathOptions | undefined): any
   getPath(path: Path, missing?: unknown, options?: PathOptions): any {
     return getPath(this.#ref, 'getPath', path, missing, options)
   }

@@ -117,7 +117,8 @@ export function compareSame(a: unknown, b: unknown): number | undefined {
   }
 }
 
-function compareValues(a: unknown, b: unknown): number | undefined {
+/** The order of two keys: negative, 0, positive. */
+export function compareValues(a: unknown, b: unknown): number | undefined {
   const difference = typeRank(a) - typeRank(b)
   return difference !== 0 ? difference : compareSame(a, b)
 }

@@ -7,7 +7,7 @@ import type { Ref } from './live'
 import { encodeKey, normalise } from './values'
 
 /** Whether a key begins with a string, or a tuple with the elements of a tuple. */
-function beginsWith(key: unknown, prefix: unknown): boolean {
+export function beginsWith(key: unknown, prefix: unknown): boolean {
   if (typeof prefix === 'string') return typeof key === 'string' && key.startsWith(prefix)
   const length = (prefix as unknown[]).length
   return Array.isArray(key) && compareSame(key.slice(0, length), prefix) === 0

@@ -41,6 +41,7 @@ export class Snapshot<T extends object = Record<string, any>> {
 
   /** The number of the version; later ones are greater. */
   get version(): number {
+    if (this.#state.handle.closed) throw pongoError('CLOSED', `the database ${this.#state.handle.path} is closed`)
     return this.#version
   }
 

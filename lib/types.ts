@@ -3,8 +3,9 @@
 import type { Collection } from './collection'
 import type { PagedIterator } from './iterators'
 import type { Path } from './path'
+import type { At } from './path_types'
 import type { PathOptions, SetOptions } from './options'
-import type { SearchView } from './search'
+import type { SearchView } from './search_view'
 import type { Uuid } from './uuid'
 
 /** What can be a key. Arrays are tuples. */
@@ -30,9 +31,11 @@ export interface DictOperations<T extends object> {
    * root.$get('users.alice.tags.0', 'none')
    * root.$get(['hosts', 'a.example.org'])
    */
-  $get<K extends keyof T & string>(path: K): T[K] | undefined
-  $get<D>(path: Path, missing: D, options?: PathOptions): any
-  $get(path: Path, missing?: undefined, options?: PathOptions): any
+  $get<const P extends Path>(path: P): At<T, P>
+  /** With a default, which takes the place of undefined. */
+  $get<const P extends Path, D>(path: P, missing: D): Exclude<At<T, P>, undefined> | D
+  /** With another separator the type is not known. */
+  $get(path: Path, missing: unknown, options: PathOptions | undefined): any
   /**
    * Writes at a path, atomically. Returns `value`. O(log n) for each segment.
    *

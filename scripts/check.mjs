@@ -23,6 +23,7 @@ const steps = [
   ['format', [bin('prettier', 'bin/prettier.cjs'), '--check', '--log-level', 'warn', '.']],
   ['types of the library', [bin('typescript', 'bin/tsc'), '-p', '.']],
   ['types of the tests', [bin('typescript', 'bin/tsc'), '-p', 'test']],
+  ['API documentation', [bin('typedoc', 'bin/typedoc'), '--emit', 'none', '--logLevel', 'Error']],
 ]
 
 const broken = []

@@ -1,7 +1,8 @@
-// What README.md shows must run: each program in it is run as a user would, and must print what stands below it.
+// What README.md and docs/*.md show must run. Each `js` block is a whole program, run as a user would; where a `text` block
+// stands below it, it must print that.
 
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,10 +10,22 @@ import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const readme = readFileSync(join(root, 'README.md'), 'utf8')
-const programs = [...readme.matchAll(/^```js\n([^]*?)^```\n\s*^```text\n([^]*?)^```$/gm)].map(
-  ([, program = '', output = '']) => ({ program, output }),
-)
+const docs = readdirSync(join(root, 'docs'))
+  .filter((name) => name.endsWith('.md'))
+  .map((name) => `docs/${name}`)
+
+interface Program {
+  name: string
+  program: string
+  output: string | undefined
+}
+
+const programs = ['README.md', ...docs].flatMap((file) => {
+  const text = readFileSync(join(root, file), 'utf8')
+  return [...text.matchAll(/^```js\n([^]*?)^```$(?:\n\s*^```text\n([^]*?)^```$)?/gm)].map(
+    ([, program = '', output], index): Program => ({ name: `${file} ${index + 1}`, program, output }),
+  )
+})
 
 let folder: string
 beforeEach(() => {
@@ -29,18 +42,17 @@ async function run(program: string): Promise<string> {
   return stdout
 }
 
-describe('README.md', () => {
-  test('every program has its output below it', () => {
-    expect(programs.length).toBeGreaterThan(0)
-    expect(readme.match(/^```js$/gm)).toHaveLength(programs.length)
+describe('the documentation', () => {
+  test('every program of README.md has its output below it', () => {
+    const own = programs.filter(({ name }) => name.startsWith('README'))
+    expect(own.length).toBeGreaterThan(0)
+    expect(own.filter(({ output }) => output === undefined)).toEqual([])
   })
 
-  test.each(programs.map(({ program, output }, index) => [index + 1, program, output] as const))(
-    'program %i prints what it says',
-    async (_index, program, output) => {
-      expect(await run(program)).toBe(output)
-    },
-  )
+  test.each(programs)('$name prints what it says', async ({ program, output }) => {
+    const printed = await run(program)
+    if (output !== undefined) expect(printed).toBe(output)
+  })
 
   test('the first program is about twenty lines, and finds its data when it runs again', async () => {
     const first = programs[0]!

@@ -581,3 +581,28 @@ describe('a List', () => {
     expect(root.list.native()).toEqual([1, 2, 3])
   })
 })
+
+describe('a view of a search', () => {
+  test('is like a Collection: ranges, ranks, JSON, printing, CLOSED', () => {
+    const db = freshDatabase()
+    const c = db.collection()
+    c.update([[2, { n: 1 }], ['a', { n: 1 }], ['ab', { n: 1 }], [['t', 1], 1], ['zero', { n: 0 }]]) // prettier-ignore
+    const view = c.search('n', '==', 1)
+    expect([...view.keys()]).toEqual([2, 'a', 'ab'])
+    expect([view.rank(2), view.rank('a'), view.rank('b')]).toEqual([0, 1, 3])
+    expect([view.count(), view.count({ prefix: 'a' }), view.count({ gt: 2, lt: 'ab' })]).toEqual([3, 2, 1])
+    expect([...view.range({ reverse: true, limit: 2, offset: 1, native: true })]).toEqual([
+      ['a', { n: 1 }],
+      [2, { n: 1 }],
+    ])
+    expect(view.at(1)![1]).toBe(c.get('a'))
+    expectCode('ARG', () => view.range({ from: 1 } as any), /from/)
+    expect(view.json()).toBe('{"2":{"n":1},"a":{"n":1},"ab":{"n":1}}')
+    expect(JSON.stringify(view)).toBe(view.json())
+    expect(inspect(view)).toBe("SearchView Map(3) { 2 => { n: 1 }, 'a' => { n: 1 }, 'ab' => { n: 1 } }")
+    expectCode('READONLY', () => view.set())
+    db.close()
+    expectCode('CLOSED', () => view.size)
+    expectCode('CLOSED', () => view.native())
+  })
+})

@@ -9,6 +9,7 @@ import {
   open,
   PongoError,
   Uuid,
+  type At,
   type Database,
   type ErrorCode,
   type Key,
@@ -123,3 +124,27 @@ d.a = 1
 open('x.pongo', { readonly: true })
 
 export { names, id, hold, isSet }
+
+// Paths of a typed root: through Dicts, Lists and Collections.
+const age = db.root.$get('users.ann.age')
+is<Equal<typeof age, number | undefined>>()
+const job = db.root.$get(['queue', 0, 'job'])
+is<Equal<typeof job, string | undefined>>()
+const firstTag = db.root.$get('tags.0', 'none')
+is<Equal<typeof firstTag, string>>()
+const host = db.root.config.$get('host')
+is<Equal<typeof host, string | undefined>>()
+const nothing = db.root.$get('config.prot')
+is<Equal<typeof nothing, undefined>>()
+declare const dynamic: string
+const whatever = db.root.$get(dynamic)
+is<Equal<typeof whatever, any>>()
+const other = db.root.$get('users/ann', null, { sep: '/' })
+is<Equal<typeof other, any>>()
+const deep = loose.root.$get('a.b.c')
+is<Equal<typeof deep, any>>()
+const name = db.root.users.getPath('ann.name')
+is<Equal<typeof name, string | undefined>>()
+const named = db.root.users.getPath(['ann', 'name'], 'nobody')
+is<Equal<typeof named, string>>()
+is<Equal<At<State, 'count'>, number | undefined>>()
