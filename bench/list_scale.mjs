@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { open } from 'pongodb'
-import { compare } from './rounds.mjs'
+import { compare } from './harness/rounds.mjs'
 
 const { values: options } = parseArgs({
   options: {
