@@ -1,11 +1,13 @@
 // What `search` returns: like a Collection that cannot be written.
 
 import { inspect, type InspectOptions } from 'node:util'
+import { getPath } from './dict_operations'
 import { compareValues } from './equality'
 import { pongoError, show } from './errors'
 import { jsonReady, jsonText, keyText } from './json_out'
 import { refOf, type Ref } from './live'
-import { booleanOption, checkOptions, integerOption } from './options'
+import { booleanOption, checkOptions, integerOption, separator, type PathOptions } from './options'
+import { pathPlace, type Path } from './path'
 import type { RangeOptions } from './collection'
 import { plainCopy } from './packed'
 import { beginsWith } from './prefix'
@@ -72,6 +74,15 @@ export class SearchView implements Iterable<[any, any]> {
   /** Whether a key was found. */
   has(key: Key): boolean {
     return this.#index().has(this.#keyOf(key))
+  }
+
+  /** What is at a path from here, as `Collection.getPath`: the children as the search found them. */
+  getPath(path: Path, missing?: unknown, options?: PathOptions): any {
+    const [key, ...rest] = pathPlace(path, separator('getPath', options)) as Key[]
+    const child = this.get(key!)
+    if (rest.length === 0) return child === undefined ? missing : child
+    const ref = refOf(child)
+    return ref === undefined ? missing : getPath(ref, 'getPath', rest, missing)
   }
 
   /** The keys in order. */

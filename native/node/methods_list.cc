@@ -66,7 +66,8 @@ napi_value ListPush(napi_env env, napi_callback_info info) {
   const Handle& handle = call.handle();
   uint64_t id;
   ValueArgument value;
-  if (!ReadCount(handle, call[0], "id", &id) || !value.Read(handle, call[1])) return nullptr;
+  const auto place = [] { return std::string("the new element"); };
+  if (!ReadCount(handle, call[0], "id", &id) || !value.Read(handle, call[1], place)) return nullptr;
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
   uint64_t length = 0;

@@ -494,6 +494,7 @@ describe('messages', () => {
     expectCode('VALUE', () => root.$cas('user.name', undefined, bad), /user\.name/)
     expectCode('VALUE', () => root.$modify('user.name', () => bad), /user\.name/)
     expectCode('VALUE', () => (root.list[0] = bad), /0/)
+    expectCode('VALUE', () => root.list.push(bad), /new element/)
     expectCode('VALUE', () => (root[bad] = 1), /key/)
     expect(root.$native()).toEqual({ user: {}, list: [1] })
   })
@@ -596,6 +597,7 @@ describe('a view of a search', () => {
       [2, { n: 1 }],
     ])
     expect(view.at(1)![1]).toBe(c.get('a'))
+    expect([view.getPath('a.n'), view.getPath([2, 'n']), view.getPath('zero.n', 'none')]).toEqual([1, 1, 'none'])
     expectCode('ARG', () => view.range({ from: 1 } as any), /from/)
     expect(view.json()).toBe('{"2":{"n":1},"a":{"n":1},"ab":{"n":1}}')
     expect(JSON.stringify(view)).toBe(view.json())
