@@ -21,7 +21,7 @@ function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')
 }
 
-/** JSON text of a value that is no live container; of one of its kind of numbers, dates, tuples. */
+/** JSON text of a value that is no live container: of plain copies too. */
 export function plainJson(value: unknown): string {
   switch (typeof value) {
     case 'string':
@@ -40,12 +40,16 @@ export function plainJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(plainJson).join(',')}]`
   if (isDate(value)) return JSON.stringify(value.toISOString())
   if (isUint8Array(value)) return JSON.stringify(base64(value))
+  if (isMap(value) || Object.getPrototypeOf(value) === Object.prototype) {
+    const pairs: Iterable<[unknown, unknown]> = isMap(value) ? value : Object.entries(value)
+    return `{${Array.from(pairs, ([key, item]) => `${JSON.stringify(jsonKey(key))}:${plainJson(item)}`).join(',')}}`
+  }
   // A Uuid, or whatever meta['.uuid_constructor'] made of one.
   return JSON.stringify(value) ?? 'null'
 }
 
 /** The text of a key as the name of a property: strings as they are, other keys as their JSON text without quotes. */
-export function keyText(key: unknown): string {
+export function jsonKey(key: unknown): string {
   if (typeof key === 'string') return key
   if (typeof key === 'number') return String(key)
   const text = plainJson(key)
@@ -150,7 +154,7 @@ class Printer {
   #key(): void {
     const tag = this.#wire[this.#reader.at]!
     if (tag === Tag.string || tag === Tag.shortAscii) this.#string(tag)
-    else this.#utf8(JSON.stringify(keyText(this.#reader.value())))
+    else this.#utf8(JSON.stringify(jsonKey(this.#reader.value())))
     this.#byte(0x3a)
   }
 
@@ -226,6 +230,6 @@ export function jsonReady(value: unknown): unknown {
   if (!plain && !isMap(value)) return value
   // Without a prototype every name is an ordinary one.
   const object: Record<string, unknown> = Object.create(null)
-  for (const [key, item] of isMap(value) ? value : Object.entries(value)) object[keyText(key)] = jsonReady(item)
+  for (const [key, item] of isMap(value) ? value : Object.entries(value)) object[jsonKey(key)] = jsonReady(item)
   return object
 }

@@ -4,7 +4,7 @@ import { inspect, type InspectOptions } from 'node:util'
 import { getPath } from './dict_operations'
 import { compareValues } from './equality'
 import { pongoError, show } from './errors'
-import { jsonReady, jsonText, keyText } from './json_out'
+import { jsonReady, jsonText, jsonKey } from './json_out'
 import { refOf, type Ref } from './live'
 import { booleanOption, checkOptions, integerOption, separator, type PathOptions } from './options'
 import { pathPlace, type Path } from './path'
@@ -186,7 +186,7 @@ export class SearchView implements Iterable<[any, any]> {
 
   /** The JSON text of `native()`. */
   json(): string {
-    return `{${this.#entries.map(([key, value]) => `${JSON.stringify(keyText(key))}:${jsonText(value)}`).join(',')}}`
+    return `{${this.#entries.map(([key, value]) => `${JSON.stringify(jsonKey(key))}:${jsonText(value)}`).join(',')}}`
   }
 
   /** What JSON.stringify writes: as `Collection.toJSON`. */

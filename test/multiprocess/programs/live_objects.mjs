@@ -21,7 +21,13 @@ for (let part = 0; part < 6; part++) {
   sizes.push(process.memoryUsage().rss)
 }
 // Finalizers come late: what counts is that they come.
-while (db.pidcache().get(process.pid)?.some((id) => id !== users.$id && id !== db.root.$id)) await turn()
+while (
+  db
+    .pidcache()
+    .get(process.pid)
+    ?.some((id) => id !== users.$id && id !== db.root.$id)
+)
+  await turn()
 const held = users.get(7)
 const cells = db.pidcache().get(process.pid) ?? []
 console.log(JSON.stringify({ sizes, holds: cells.includes(held.$id), same: users.get(7) === held }))
