@@ -78,7 +78,7 @@ cache.set('a', 1, { ttl: 5 }).set('b', 2, { expiresAt: new Date() }).setPath(['c
 is<Equal<ReturnType<typeof cache.ttl>, number | undefined>>()
 is<Equal<ReturnType<typeof cache.expire>, boolean>>()
 is<Equal<NonNullable<typeof cache.bounds>['evict'], 'lru' | 'fifo'>>()
-// @ts-expect-error
+// @ts-expect-error not a way to evict
 db.collection({ evict: 'random' })
 const byTag = db.collection<string, number>({ multi: true })
 is<Equal<typeof byTag, MultiCollection<string, number>>>()
