@@ -140,7 +140,7 @@ Status Operations::RemoveElements(ContainerState* state, uint64_t at, uint64_t c
     for (uint32_t i = 0; i < n; i++) words.push_back(leaf.word(i));
     Ref root;
     PONGO_TRY(tree.EraseLeaf(&place.path, &root));
-    for (const Word word : words) PONGO_TRY(ReleaseWord(txn_, word));
+    for (const Word word : words) PONGO_TRY(ReleaseWord(txn_, word, state->id));
     Root(state, root, -static_cast<int64_t>(n));
     count -= n;
   }
@@ -180,7 +180,7 @@ Status Operations::ListArrange(uint64_t id, const uint32_t* positions, size_t co
       PONGO_TRY(tree.Append(items.data(), n, &root));
     }
     for (size_t i = 0; i < elements.size(); i++)
-      if (!used[i]) PONGO_TRY(ReleaseWord(txn_, elements[i].word));
+      if (!used[i]) PONGO_TRY(ReleaseWord(txn_, elements[i].word, id));
     PONGO_TRY(txn_->Read(id, &state));
     PONGO_TRY(tree.DropAll(state->now.tree()));
     Root(state, root, static_cast<int64_t>(count) - static_cast<int64_t>(state->now.size));
