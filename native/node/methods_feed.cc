@@ -34,8 +34,6 @@ class ChangeList final : public ChangeVisitor {
 
   // After the core call: an array of changes. Null with an exception pending on failure.
   napi_value Release();
-  // Instead: nobody will show the containers.
-  void Discard();
 
  private:
   struct Step {
@@ -68,8 +66,8 @@ class ChangeList final : public ChangeVisitor {
   }
 
   napi_value ReleasePath(const Item& item);
-  napi_value ReleaseOld(const Item& item);
-  bool ReleaseInto(napi_value object, const Item& item);
+  napi_value ReleaseOld(Item& item);
+  bool ReleaseInto(napi_value object, Item& item);
 
   const Handle& handle_;
   const napi_env env_;
@@ -93,7 +91,7 @@ napi_value ChangeList::ReleasePath(const Item& item) {
   return path;
 }
 
-napi_value ChangeList::ReleaseOld(const Item& item) {
+napi_value ChangeList::ReleaseOld(Item& item) {
   if (!item.old_is_copy) return pongo::node::Release(handle_, 0, item.old_value);
   napi_value copy = nullptr;
   if (item.old_value.value == nullptr) return Throw(handle_, Status(Code::kVALUE, "the old value is too large for the JavaScript engine"));
@@ -101,7 +99,7 @@ napi_value ChangeList::ReleaseOld(const Item& item) {
   return done ? copy : nullptr;
 }
 
-bool ChangeList::ReleaseInto(napi_value object, const Item& item) {
+bool ChangeList::ReleaseInto(napi_value object, Item& item) {
   constexpr const char* kTypes[] = {"set", "delete", "splice", "reset"};
   napi_value type = nullptr;
   if (!SetField(env_, object, "path", ReleasePath(item)) ||
@@ -123,7 +121,7 @@ bool ChangeList::ReleaseInto(napi_value object, const Item& item) {
   napi_value inserted = nullptr;
   if (napi_create_array_with_length(env_, item.inserted.size(), &inserted) != napi_ok) return false;
   uint32_t at = 0;
-  for (const Captured& captured : item.inserted) {
+  for (Captured& captured : item.inserted) {
     const napi_value value = pongo::node::Release(handle_, 0, captured);
     if (value == nullptr || napi_set_element(env_, inserted, at++, value) != napi_ok) return false;
   }
@@ -135,7 +133,7 @@ napi_value ChangeList::Release() {
   napi_value list = nullptr;
   if (napi_create_array_with_length(env_, items_.size(), &list) != napi_ok) return nullptr;
   uint32_t at = 0;
-  for (const Item& item : items_) {
+  for (Item& item : items_) {
     // Each change in a scope of its own: a batch can have very many.
     napi_handle_scope scope = nullptr;
     if (napi_open_handle_scope(env_, &scope) != napi_ok) return nullptr;
@@ -145,17 +143,6 @@ napi_value ChangeList::Release() {
     if (!done) return nullptr;
   }
   return list;
-}
-
-void ChangeList::Discard() {
-  Session* session = handle_.session();
-  const auto unpin = [session](const Captured& captured) {
-    if (session != nullptr && captured.cell != kNoCell) session->UnpinContainer(captured.cell);
-  };
-  for (const Item& item : items_) {
-    unpin(item.value);
-    for (const Captured& captured : item.inserted) unpin(captured);
-  }
 }
 
 napi_value Watch(napi_env env, napi_callback_info info) {
@@ -197,9 +184,7 @@ napi_value Changes(napi_env env, napi_callback_info info) {
   if (!ReadWatcher(call, &watcher, &session)) return nullptr;
   ChangeList list(handle);
   const Status status = session->Changes(watcher, &list);
-  if (status.ok()) return list.Release();
-  list.Discard();
-  return Throw(handle, status);
+  return status.ok() ? list.Release() : Throw(handle, status);
 }
 
 napi_value ArmChanges(napi_env env, napi_callback_info info) {
