@@ -458,7 +458,7 @@ class SweepAndCommit : public Staged {
   void Run(int thread) override {
     if (thread == 0) {
       Counts before, after;
-      Must(CollectGarbage(stage_->mapping(), true, &before, &after));
+      Must(CollectGarbage(stage_->mapping(), true, {}, &before, &after));
       return;
     }
     Must(writer_.SetBoth(1));
@@ -496,7 +496,7 @@ class DeathAndAdoption : public Staged {
   }
   std::string Check() override {
     Counts before, after;
-    Must(CollectGarbage(stage_->mapping(), true, &before, &after));
+    Must(CollectGarbage(stage_->mapping(), true, {}, &before, &after));
     Counts counts;
     std::string problem;
     Must(VerifyDatabase(stage_->mapping(), &counts, &problem));

@@ -148,7 +148,9 @@ Status TreeWriter::Replace(Path* path, const Payload& payload, Ref* root) {
   Change change;
   Node quick = leaf;
   const Word old = leaf.word(at);
-  const bool in_place = IsLocal(old) && payload.heap_bytes() <= LocalSize(old);
+  // A damaged word may point outside the heap: the new payload then needs room of its own.
+  const bool in_place =
+      IsLocal(old) && payload.heap_bytes() <= LocalSize(old) && leaf.heap(LocalFromEnd(old), LocalSize(old)) != nullptr;
   const bool expires = keyed_ && !leaf.shaped() && (payload.expires != 0 || leaf.may_expire());
   const uint32_t expiry = expires ? NodeEditor::ExpiryHeap(leaf, at, payload.expires) : 0;
   Result<bool> owned(false);
