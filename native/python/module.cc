@@ -18,6 +18,7 @@ PyTypeObject* keyed_type;
 PyTypeObject* sequence_type;
 PyTypeObject* iterator_type;
 PyTypeObject* snapshot_type;
+PyTypeObject* watcher_type;
 
 bool WatchForks();
 
@@ -143,7 +144,7 @@ PyObject* Initialize() {
   Owned m(PyModule_Create(&definition));
   if (!m) return nullptr;
   if (!AddHandleType(m.get()) || !AddSnapshotType(m.get()) || !AddKeyedType(m.get()) || !AddSequenceType(m.get()) ||
-      !AddIteratorType(m.get())) {
+      !AddIteratorType(m.get()) || !AddWatcherType(m.get())) {
     return nullptr;
   }
   return m.release();

@@ -35,12 +35,14 @@ extern PyTypeObject* keyed_type;
 extern PyTypeObject* sequence_type;
 extern PyTypeObject* iterator_type;
 extern PyTypeObject* snapshot_type;
+extern PyTypeObject* watcher_type;
 
 bool AddHandleType(PyObject* m);
 bool AddKeyedType(PyObject* m);
 bool AddSequenceType(PyObject* m);
 bool AddIteratorType(PyObject* m);
 bool AddSnapshotType(PyObject* m);
+bool AddWatcherType(PyObject* m);
 PyTypeObject* AddType(PyObject* m, PyType_Spec* spec, const char* name);
 
 // Raises the exception of a status; detail is appended. Returns null.

@@ -32,6 +32,7 @@ from ._database import (
 )
 from ._errors import *  # noqa: F403: the classes of codes.def
 from ._pongo import PongoIter
+from ._watch import changes, watch
 
 __all__ = [
     'PongoCollection',
@@ -42,6 +43,7 @@ __all__ = [
     'PongoPointer',
     'Snapshot',
     'atoms',
+    'changes',
     'close',
     'gc',
     'info',
@@ -53,6 +55,7 @@ __all__ = [
     'transaction',
     'utcnow',
     'verify',
+    'watch',
 ]
 
 
