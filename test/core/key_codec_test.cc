@@ -184,7 +184,7 @@ Status AddModel(const Model& m, KeyBuffer* buffer) {
     case Type::kInt:
       return buffer->AddInt(m.integer);
     case Type::kDouble:
-      return buffer->AddDouble(m.number);
+      return std::isnan(m.number) ? buffer->AddNaN() : buffer->AddDouble(m.number);
     case Type::kBigInt:
       return buffer->AddBigInt(m.negative, m.bytes.data(), m.bytes.size());
     case Type::kDateTime:
