@@ -13,13 +13,18 @@ export class AbortError extends Error {
 // As the built-in errors have it: not enumerable, not in each instance.
 Object.defineProperty(AbortError.prototype, 'name', { value: 'AbortError', writable: true, configurable: true })
 
+/** By its shape: signals of another realm, or of a polyfill, are signals too. */
+export function isSignal(value: unknown): value is AbortSignal {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as AbortSignal).aborted === 'boolean' &&
+    typeof (value as AbortSignal).addEventListener === 'function'
+  )
+}
+
 /** The option `signal`. Anything but an AbortSignal or undefined: `ARG`. */
 export function signalOption(what: string, signal: unknown): AbortSignal | undefined {
-  if (signal === undefined) return undefined
-  // By its shape: signals of another realm, or of a polyfill, are signals too.
-  const like = typeof signal === 'object' && signal !== null && 'aborted' in signal
-  if (!like || typeof (signal as AbortSignal).addEventListener !== 'function') {
-    throw pongoError('ARG', `${what}: signal must be an AbortSignal, not ${show(signal)}`)
-  }
-  return signal as AbortSignal
+  if (signal === undefined || isSignal(signal)) return signal
+  throw pongoError('ARG', `${what}: signal must be an AbortSignal, not ${show(signal)}`)
 }

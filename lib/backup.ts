@@ -2,6 +2,7 @@
 
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { signalOption } from './abort'
 import type { View } from './binding'
 import { pongoError, show } from './errors'
 import type { Handle } from './handle'
@@ -55,13 +56,11 @@ function checked(options: BackupOptions | undefined): BackupOptions & { overwrit
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw pongoError('ARG', `backup: onProgress must be a function, not ${show(onProgress)}`)
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw pongoError('ARG', `backup: signal must be an AbortSignal, not ${show(signal)}`)
-  }
+  const checkedSignal = signalOption('backup', signal)
   return {
     overwrite: booleanOption('backup', 'overwrite', overwrite, false),
     ...(onProgress && { onProgress }),
-    ...(signal && { signal }),
+    ...(checkedSignal && { signal: checkedSignal }),
   }
 }
 

@@ -1,6 +1,7 @@
 // Locks, semaphores and events between processes: what one handle holds and waits for, and the objects that show it.
 
 import { inspect } from 'node:util'
+import { signalOption } from './abort'
 import { PongoError, pongoError, show } from './errors'
 import type { Handle } from './handle'
 import { checkOptions } from './options'
@@ -201,20 +202,11 @@ function timeoutOf(what: string, timeout: unknown): number {
   return timeout
 }
 
-export function isSignal(value: unknown): value is AbortSignal {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof (value as AbortSignal).aborted === 'boolean' &&
-    typeof (value as AbortSignal).addEventListener === 'function'
-  )
-}
-
 function waitOptions(what: string, options: AcquireOptions | undefined): { timeout: number; signal?: AbortSignal } {
-  const { timeout, signal } = checkOptions(what, options, ['timeout', 'signal'])
-  const checked = timeoutOf(what, timeout)
+  const given = checkOptions(what, options, ['timeout', 'signal'])
+  const checked = timeoutOf(what, given.timeout)
+  const signal = signalOption(what, given.signal)
   if (signal === undefined) return { timeout: checked }
-  if (!isSignal(signal)) throw pongoError('ARG', `${what}: signal must be an AbortSignal, not ${show(signal)}`)
   if (signal.aborted) throw signal.reason as Error
   return { timeout: checked, signal }
 }

@@ -130,6 +130,11 @@ export class Database<T extends object = Record<string, any>> {
     return this.#handle
   }
 
+  // For what answers with a promise: a transaction ends before anybody could see it rejected. CLOSED is left to the promise.
+  #outside(what: string): void {
+    if (!this.#handle.closed) this.#handle.outside(what)
+  }
+
   /** The path of the file, absolute. */
   get path(): string {
     return this.#handle.path
@@ -307,11 +312,16 @@ export class Database<T extends object = Record<string, any>> {
    * writes (except in the mode `none`) fail with `IO` in every process, also after reopening. Back the data up; or, if you
    * trust the disk again, write the whole file anew and sync it: `sync({ rewrite: true })`, then `verify()`. O(size of the file).
    *
-   * Errors: `IO`, `NOSPACE`; `ARG` inside a transaction; `READONLY` for a rewrite through a read-only handle.
+   * Errors: `IO`, `NOSPACE`; `READONLY` for a rewrite through a read-only handle. Inside a transaction the call itself throws
+   * `ARG`: nobody can wait there.
    */
-  async sync(options?: { rewrite?: boolean }): Promise<void> {
+  sync(options?: { rewrite?: boolean }): Promise<void> {
+    this.#outside('sync()')
+    return this.#sync(options)
+  }
+
+  async #sync(options: { rewrite?: boolean } | undefined): Promise<void> {
     const handle = this.#open()
-    handle.outside('sync()')
     const given = checkOptions('sync', options, ['rewrite'])
     await handle.native.sync(booleanOption('sync', 'rewrite', given.rewrite, false))
   }
@@ -358,15 +368,18 @@ export class Database<T extends object = Record<string, any>> {
    * to make a file smaller, and out of a file whose disk has failed. O(size), in the background.
    *
    * Errors: `EXISTS` when the file is there (see `overwrite`), `LOCKED` when the one to be replaced is open, `IO`, `NOSPACE`,
-   * `CORRUPT`; what `onProgress` throws; the reason of `signal`; `ARG` inside a transaction.
+   * `CORRUPT`; what `onProgress` throws; the reason of `signal`. Inside a transaction the call itself throws `ARG`.
    *
    * @example
    * await db.backup('state-monday.pongo', { onProgress: ({ bytesDone, bytesTotal }) => draw(bytesDone / bytesTotal) })
    */
-  async backup(path: string | URL, options?: BackupOptions): Promise<BackupReport> {
-    const handle = this.#open()
-    handle.outside('backup()')
-    return await backup(handle, 0, path, options)
+  backup(path: string | URL, options?: BackupOptions): Promise<BackupReport> {
+    this.#outside('backup()')
+    return this.#backup(path, options)
+  }
+
+  async #backup(path: string | URL, options: BackupOptions | undefined): Promise<BackupReport> {
+    return await backup(this.#open(), 0, path, options)
   }
 
   /**

@@ -72,10 +72,13 @@ export class Snapshot<T extends object = Record<string, any>> {
    * @example
    * const { bytes } = await snap.backup('before.pongo')
    */
-  async backup(path: string | URL, options?: BackupOptions): Promise<BackupReport> {
-    const view = this.#view()
-    this.#state.handle.outside('backup()')
-    return await backup(this.#state.handle, view, path, options)
+  backup(path: string | URL, options?: BackupOptions): Promise<BackupReport> {
+    if (!this.#state.handle.closed) this.#state.handle.outside('backup()')
+    return this.#backup(path, options)
+  }
+
+  async #backup(path: string | URL, options: BackupOptions | undefined): Promise<BackupReport> {
+    return await backup(this.#state.handle, this.#view(), path, options)
   }
 
   /** Ends the snapshot and frees what it pinned. Idempotent. */

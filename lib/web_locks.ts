@@ -1,6 +1,7 @@
 // db.locks: the Web Locks API (https://w3c.github.io/web-locks/) for all threads and processes that have the file open.
 
-import { isSignal, kindNamed, lockName, type LockBook } from './coordination'
+import { isSignal } from './abort'
+import { kindNamed, lockName, type LockBook } from './coordination'
 
 const onlyIfAvailable = 1
 const steal = 2

@@ -54,6 +54,20 @@ describe('one file, whatever path leads to it', () => {
   })
 })
 
+test('what answers with a promise throws inside a transaction: nobody could wait for the rejection there', async () => {
+  const db = freshDatabase()
+  const snapshot = db.snapshot()
+  const path = freshPath()
+  const calls = [
+    () => void db.sync(),
+    () => void db.backup(path),
+    () => void snapshot.backup(path),
+  ] // prettier-ignore
+  for (const call of calls) expectCode('ARG', () => db.transaction(call), /inside a transaction/)
+  snapshot.release()
+  await db.sync()
+})
+
 test('after close every method of every object throws CLOSED', async () => {
   const db = freshDatabase()
   const { root } = db

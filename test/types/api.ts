@@ -10,10 +10,13 @@ import {
   PongoError,
   Uuid,
   type At,
+  type BackupReport,
+  type Change,
   type Database,
   type ErrorCode,
   type Key,
   type Snapshot,
+  type StopWatching,
 } from 'pongodb'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -123,7 +126,25 @@ d.a = 1
 // @ts-expect-error misspelt option
 open('x.pongo', { readonly: true })
 
-export { names, id, hold, isSet }
+// Watching.
+const stop: StopWatching = db.watch('users', (changes) => is<Equal<typeof changes, Change[]>>(), { since: snap })
+stop.unref()
+stop()
+db.watch(db.root.users, ([change]) => {
+  if (change?.type === 'splice') is<Equal<typeof change.removed, number>>()
+  // @ts-expect-error only a splice has an index
+  else void change?.index
+})
+// @ts-expect-error misspelt option
+db.watch('users', () => undefined, { singal: new AbortController().signal })
+async function follow(): Promise<void> {
+  for await (const changes of db.changes(['users', 'ann'])) is<Equal<typeof changes, Change[]>>()
+}
+const copied: Promise<BackupReport> = db.backup('y.pongo', {
+  onProgress: ({ bytesDone }) => is<Equal<typeof bytesDone, number>>(),
+})
+
+export { names, id, hold, isSet, follow, copied }
 
 // Paths of a typed root: through Dicts, Lists and Collections.
 const age = db.root.$get('users.ann.age')
