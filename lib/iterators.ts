@@ -5,6 +5,8 @@ import { pongoError } from './errors'
 import type { Ref } from './live'
 import { readPage, What } from './packed'
 
+// The first page is small, for those who take only a few entries.
+const pageSizeFirst = 32
 const pageSize = 256
 
 const abandoned = new FinalizationRegistry<{ native: NativeDb; view: View }>(({ native, view }) => {
@@ -51,6 +53,7 @@ export class PagedIterator<T> implements IterableIterator<T> {
   // the positions may be those of entries that have expired.
   #position = 0
   #left = 0
+  #size = pageSizeFirst
   #wanted = Infinity
 
   constructor(ref: Ref, what: number, window: Window = {}) {
@@ -150,7 +153,8 @@ export class PagedIterator<T> implements IterableIterator<T> {
     if (this.#at >= this.#page.length) {
       while (this.#at >= this.#page.length && this.#more()) {
         try {
-          this.#read(pageSize)
+          this.#read(this.#size)
+          this.#size = pageSize
         } catch (error) {
           this.#done = true
           throw error
