@@ -196,6 +196,29 @@ TEST(DescribingIsTakenUpAgain) {
   VerifyClean(db.session.get());
 }
 
+// Killed when all slabs were described, before that was said; then the last closer has cut the file's free end off.
+TEST(DescribingAFileThatBecameShorter) {
+  const Folder folder;
+  const std::string path = folder.File("db");
+  Crashed(path, 0);
+  {
+    Opened db(path);
+    ControlHeader* header = db.mapping()->header();
+    const uint64_t root = header->recovery_root.load();
+    const uint64_t pin = header->recovery_pin.load();
+    CHECK(DescribeRecovered(db.mapping(), true, nullptr).ok());
+    header->recovery_pin.store(pin);
+    header->recovery_root.store(root);
+    header->recovery_slabs.store(header->length.load() / kSlabSize + 3 * kSlabsPerRegion);
+  }
+  Opened db(path);
+  REQUIRE(RecoveryPending(*db.mapping()));
+  CHECK(DescribeRecovered(db.mapping(), true, nullptr).ok());
+  CHECK(!RecoveryPending(*db.mapping()));
+  CheckRound(db.session.get(), 0);
+  VerifyClean(db.session.get());
+}
+
 // No room behind the named length: then the room is looked for before the file is open.
 TEST(AFullFileIsRecovered) {
   const Folder folder;

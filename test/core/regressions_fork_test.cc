@@ -235,6 +235,9 @@ TEST(AKilledParentsSlotIsAdoptedWhileItsChildLives) {
   }
 }
 
+// Not under the address sanitizer: the child of a fork beside threads that allocate may inherit a locked mutex of the sanitizer's
+// own allocator (glibc unlocks its own at a fork), and then waits for ever in the first malloc.
+#ifndef __SANITIZE_ADDRESS__
 TEST(ForkingWhileThreadsOpenAndClose) {
   const Folder folder;
   const std::string path = folder.File("db");
@@ -268,6 +271,7 @@ TEST(ForkingWhileThreadsOpenAndClose) {
   CHECK_EQ(failures.load(), 0);
   VerifyClean(session.get());
 }
+#endif
 
 // -- processes that grow the file, and die --
 

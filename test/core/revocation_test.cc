@@ -63,6 +63,20 @@ TEST(AStampWithoutItsNumberProtects) {
   worker.slot->Unpin(other);
 }
 
+// The same when there is nothing else to revoke: its space is what is needed.
+TEST(WhatADeadRevokerLeftIsCompleted) {
+  const TestFile file;
+  file.set_version(1000);
+  Worker worker(file.mapping());
+  const uint32_t cell = test::Pin(worker.slot.get(), 500, PinKind::kSnapshot);
+  worker.slot->area()->pins[cell].revoked.store(file.header()->revocations.load() + 1);
+  CHECK(!Reusable(file, 500, 501));
+  CHECK_EQ(RevokeOldestSnapshots(file.mapping(), 1), 1u);
+  CHECK(Reusable(file, 500, 501));
+  CHECK_EQ(RevokeOldestSnapshots(file.mapping(), 1), 0u);
+  worker.slot->Unpin(cell);
+}
+
 // Announced and revoked after a scan has passed the slot: that scan must still see the pin; the next one sees the slot.
 TEST(ARevocationCountsFromTheNextScan) {
   const TestFile file;

@@ -10,6 +10,7 @@
 #include "child.h"
 #include "store/horizon.h"
 #include "store/slab_map.h"
+#include "store/turn.h"
 #include "store_support.h"
 
 namespace pongo {
@@ -350,6 +351,50 @@ TEST(AllSlotsCanBeTaken) {
   horizon.Scan(*file.mapping());
   CHECK_EQ(horizon.safe(), 1u);
   slot.Release();
+}
+
+port::File KeepCleanersOut(const TestFile& file) {
+  port::File lock;
+  CHECK(port::Reopen(file.mapping()->data_file(), true, &lock).ok());
+  CHECK(port::LockByte(lock, kExpiryByte, port::LockKind::kExclusive).ok());
+  return lock;
+}
+
+// Whoever adopts a dead thread says that it may have owed an expiry hint: also when it is for the sake of its place.
+TEST(AClaimThatAdoptsMakesTheCleanerLook) {
+  const TestFile file;
+  const port::File cleaners = KeepCleanersOut(file);  // one would look, and say that it has
+  Worker dying(file.mapping());
+  const uint32_t place = dying.slot->index();
+  dying.Die();
+  file.header()->expiry_next.store(kNoExpiry);
+  const Worker heir(file.mapping());
+  CHECK_EQ(heir.slot->index(), place);
+  CHECK_EQ(file.header()->expiry_next.load(), 0);
+}
+
+// A turn can be as long as a minute; those who wait for it notice when its holder is dead, though nobody else looks.
+TEST(WhoWaitsForATurnBuriesItsHolder) {
+  const TestFile file;
+  const port::File cleaners = KeepCleanersOut(file);  // one would claim the place of the dead
+  Worker living(file.mapping());
+  Worker dying(file.mapping());
+  const uint32_t place = dying.slot->index();
+  {
+    Turn turn(file.mapping(), dying.slot.get());
+    Turn::Attempts attempts(&turn);
+    turn.Draw(&attempts);
+    turn.Yield(&attempts);
+    CHECK_EQ(file.header()->turn_slot.load(), place + 1);
+    file.header()->turn_grant.store((file.header()->turn.load() << 32) | 60'000);
+    attempts.Forget();
+  }
+  dying.Die();
+  CHECK(!IsClear(file.mapping(), place));
+  Turn turn(file.mapping(), living.slot.get());
+  Turn::Attempts attempts(&turn);
+  turn.Yield(&attempts);
+  CHECK(IsClear(file.mapping(), place));
 }
 
 }  // namespace

@@ -131,7 +131,9 @@ Status DescribeRecovered(Mapping* mapping, bool wait, const std::atomic<bool>* s
   const uint64_t root = header->recovery_root.load(kOrder);
   if (root == 0) return Status::Ok();
   mapping->MapPublished();
-  const uint64_t slabs = header->recovery_slabs.load(kOrder);
+  // The file may be shorter by now: whoever described all of it may have died before it said so, and the last closer has given
+  // the free end back.
+  const uint64_t slabs = std::min(header->recovery_slabs.load(kOrder), SlabMap(mapping).SlabCount());
   Base base;
   PONGO_TRY(ReadBase(mapping, root, &base));
   MarkBits used(slabs * kGranulesPerSlab);

@@ -37,6 +37,23 @@ std::vector<Target> FindSnapshots(Mapping* mapping) {
   return found;
 }
 
+// Completes what a revoker left that died between stamp and number. Whether there was anything.
+bool CompleteRevocation(Mapping* mapping) {
+  ControlHeader* header = mapping->header();
+  const uint64_t number = header->revocations.load(kOrder);
+  for (uint32_t slot = 0; slot < header->slot_count.load(kOrder); slot++) {
+    const uint32_t cells = std::min(mapping->slot_line(slot)->pin_count.load(kOrder), kPinCells);
+    for (uint32_t i = 0; i < cells; i++) {
+      const PinCell& cell = mapping->slot_area(slot)->pins[i];
+      if (cell.version.load(kOrder) == 0 || !IsSnapshot(cell) || cell.revoked.load(kOrder) != number + 1) continue;
+      header->revocations.store(number + 1, kOrder);
+      header->pin_epoch.fetch_add(1, std::memory_order_release);
+      return true;
+    }
+  }
+  return false;
+}
+
 // The announcement of an operation protects everything since its version: soon it is over, and the space free.
 void AwaitEnd(const Mapping& mapping, const std::vector<Target>& revoked) {
   const uint64_t deadline = port::Nanoseconds() + kWaitNs;
@@ -64,6 +81,7 @@ uint32_t RevokeOldestSnapshots(Mapping* mapping, uint32_t versions) {
   if (!port::LockByte(lock, kRevokeByte, port::LockKind::kExclusive).ok()) return 0;
   std::vector<Target> revoked;
   uint64_t last = 0;
+  const uint32_t completed = CompleteRevocation(mapping) ? 1 : 0;
   for (const Target& target : FindSnapshots(mapping)) {
     if (target.version != last) {
       if (versions == 0) break;
@@ -74,7 +92,7 @@ uint32_t RevokeOldestSnapshots(Mapping* mapping, uint32_t versions) {
     if (RevokePin(mapping->header(), cell, target.version)) revoked.push_back(target);
   }
   AwaitEnd(*mapping, revoked);
-  return static_cast<uint32_t>(revoked.size());  // closing the file gives the lock back
+  return completed + static_cast<uint32_t>(revoked.size());  // closing the file gives the lock back
 }
 
 }  // namespace pongo

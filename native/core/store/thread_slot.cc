@@ -12,6 +12,13 @@ namespace {
 constexpr uint64_t kReleaseLocksNs = 1'000'000'000;  // of our own: somebody may be stopped inside the lock table
 constexpr uint64_t kAdoptLocksNs = 10'000'000;       // of the dead: a committer may be the adopter
 
+// Of a dead thread. It may have owed an expiry hint: the cleaner has to look again. Said before the slot is free, so that it is
+// not forgotten if the adopter dies too; a look in between sees what was committed.
+bool AdoptDeadSlot(Mapping* mapping, uint32_t slot) {
+  mapping->header()->expiry_next.store(0, std::memory_order_seq_cst);
+  return AdoptSlot(mapping, slot);
+}
+
 }  // namespace
 
 Status ThreadSlot::Claim() {
@@ -23,7 +30,7 @@ Status ThreadSlot::Claim() {
     PONGO_TRY(locked);
     PONGO_TRY(mapping_->AllocateControl(kSlotAreasOffset + slot * kSlotAreaSize, kSlotAreaSize));
     SlotLine* line = mapping_->slot_line(slot);
-    if (line->used.load(std::memory_order_acquire) != 0 && !AdoptSlot(mapping_, slot)) {
+    if (line->used.load(std::memory_order_acquire) != 0 && !AdoptDeadSlot(mapping_, slot)) {
       PONGO_TRY(port::UnlockByte(lock_file_, kSlotByte + slot));
       continue;
     }
@@ -149,8 +156,7 @@ bool ReapIfDead(Mapping* mapping, const port::File& lock_file, uint32_t slot) {
   if (!port::TryLockByte(lock_file, kSlotByte + slot, port::LockKind::kExclusive).ok()) return false;
   if (PONGO_PLANTED(6)) static_cast<void>(port::UnlockByte(lock_file, kSlotByte + slot).ok());
   // The byte is ours: the owner is dead, or has just released the slot and another may be waiting to claim it.
-  const bool adopted = mapping->slot_line(slot)->used.load(std::memory_order_acquire) != 0 && AdoptSlot(mapping, slot);
-  if (adopted) mapping->header()->expiry_next.store(0, std::memory_order_seq_cst);  // it may have owed a hint: the cleaner looks again
+  const bool adopted = mapping->slot_line(slot)->used.load(std::memory_order_acquire) != 0 && AdoptDeadSlot(mapping, slot);
   const Status unlocked = port::UnlockByte(lock_file, kSlotByte + slot);
   static_cast<void>(unlocked);
   return adopted;

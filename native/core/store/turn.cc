@@ -4,6 +4,7 @@ namespace pongo {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;  // advisory throughout: no data depends on it
+constexpr uint64_t kLookNs = 100'000'000;
 
 }  // namespace
 
@@ -45,11 +46,20 @@ void Turn::Wait(Attempts* attempts) {
   ControlHeader* header = mapping_->header();
   uint32_t spins = 0;
   const uint64_t start = port::Nanoseconds();
+  uint64_t looked = start;
   while (!MayStart(attempts)) {
     const uint64_t serving = header->turn.load(kRelaxed);
     const uint64_t since = std::max(start, header->turn_since.load(kRelaxed));
-    if (port::Nanoseconds() > since + LimitNs(serving)) {
+    const uint64_t now = port::Nanoseconds();
+    if (now > since + LimitNs(serving)) {
       Pass(serving);
+      continue;
+    }
+    // A long turn is worth a look whether its holder lives: nobody else may look for an hour.
+    if (now > looked + kLookNs) {
+      looked = now;
+      const uint32_t holder = header->turn_slot.load(kRelaxed);
+      if (holder != 0 && holder != slot_->index() + 1) ReapIfDead(mapping_, slot_->lock_file(), holder - 1);
       continue;
     }
     if (++spins < 64)

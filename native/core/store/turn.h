@@ -6,7 +6,7 @@
 //
 // A turn is limited, so that a dead or stopped holder is passed over by whoever waits. Whoever needed longer draws another
 // ticket, and has twice the time then: a transaction that takes a second ends after a few turns, however many others there are.
-// A turn of a dead holder ends when its slot is adopted.
+// A turn of a dead holder ends when its slot is adopted, which those who wait see to.
 #ifndef PONGO_STORE_TURN_H_
 #define PONGO_STORE_TURN_H_
 
