@@ -172,17 +172,15 @@ describe('transaction', () => {
     expect('a' in db.root).toBe(false)
   })
 
-  test('what has no meaning inside: ARG', async () => {
+  test('what has no meaning inside: ARG', () => {
     const db = freshDatabase()
-    const rejections: Promise<unknown>[] = []
     db.transaction(() => {
       expectCode('ARG', () => db.snapshot())
       expectCode('ARG', () => db.syncNow())
       expectCode('ARG', () => db.root.$set('a', 1, { sync: true }))
       expectCode('ARG', () => db.close())
-      rejections.push(db.sync())
+      expectCode('ARG', () => db.sync())
     })
-    await expect(rejections[0]).rejects.toMatchObject({ code: 'PONGO_ERR_ARG' })
     expectCode('ARG', () => db.transaction(5 as any))
   })
 

@@ -79,9 +79,13 @@ function leads(from, to, seen = new Set()) {
   return values.some((value) => leads(value, to, seen))
 }
 
+// Whether the step under way may give a container a second place. It is a transaction then: a ring, which has no plain copy, could come
+// about when two processes looked at the same time.
+let sharing = false
+
 // What is put somewhere: mostly a new value, sometimes a container that has a place already.
 function something(data, below, into) {
-  if (below(12) > 0) return fresh(below)
+  if (!sharing || below(2) > 0) return fresh(below)
   const other = pick(data, below)
   const taken = other === data || data.big === other || other instanceof MultiCollection || other.$id === into.$id
   return taken || leads(other, into) ? fresh(below) : other
@@ -137,14 +141,20 @@ function changePairs(tags, below) {
   else tags.set(key, below(5) === 0 ? { n: below(100) } : below(50))
 }
 
+function change(db, below) {
+  const data = db.root.data
+  const container = pick(data, below)
+  if (container instanceof List) changeList(container, data, below)
+  else if (container instanceof MultiCollection) changePairs(container, below)
+  else changeKeyed(container, data, below)
+}
+
 // One change; others may take the containers away meanwhile.
 export function step(db, below) {
-  const data = db.root.data
   try {
-    const container = pick(data, below)
-    if (container instanceof List) changeList(container, data, below)
-    else if (container instanceof MultiCollection) changePairs(container, below)
-    else changeKeyed(container, data, below)
+    sharing = below(6) === 0
+    if (sharing) db.transaction(() => change(db, below))
+    else change(db, below)
   } catch (error) {
     // Another process has removed or replaced what was picked, between the picking and the change.
     if (!['PONGO_ERR_KEY', 'PONGO_ERR_TYPE', 'PONGO_ERR_INDEX'].includes(error.code) && !(error instanceof TypeError))
