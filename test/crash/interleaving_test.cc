@@ -1,5 +1,6 @@
-// The protocols under a deterministic scheduler (scheduler.h): every schedule of two or three threads with at most two
-// preemptions (PONGO_SCALE >= 100: three), the death of a preempted thread included where it matters. Memory that is reclaimed is
+// The protocols under a deterministic scheduler (scheduler.h): the schedules of two or three threads with at most two preemptions
+// (PONGO_SCALE >= 100: three), the death of a preempted thread included where it matters. All of them, or where they are too many,
+// every nth place of the last preemption, from a random one on. Memory that is reclaimed is
 // overwritten at once, so that whoever reads it too late is found.
 
 #include <string.h>
@@ -204,14 +205,21 @@ void PrepareStage(Stage* stage) {
   stage->Save();
 }
 
+constexpr uint64_t kSchedules = 50'000;  // of one scenario, about; times PONGO_SCALE
+
 template <class S>
 void ExploreAll(Stage* stage, int preemptions = 2) {
   PrepareStage(stage);
-  std::string failure;
-  const int bound = Scale() >= 100 ? preemptions + 1 : preemptions;
-  const uint64_t count = Explore([&]() -> Scenario* { return new S(stage); }, bound, &failure);
-  if (!failure.empty()) Fail(__FILE__, __LINE__, failure);
-  std::printf("%s: %llu schedules\n", S::kName, static_cast<unsigned long long>(count));
+  Bound bound;
+  bound.preemptions = Scale() >= 100 ? preemptions + 1 : preemptions;
+  bound.limit = kSchedules * Scale();
+  bound.seed = Seed();
+  const Explored explored = Explore([&]() -> Scenario* { return new S(stage); }, bound);
+  if (!explored.failure.empty()) Fail(__FILE__, __LINE__, explored.failure);
+  std::printf("%s: %llu schedules", S::kName, static_cast<unsigned long long>(explored.count));
+  if (explored.stride > 1) std::printf(", the last preemption at one place of %llu", static_cast<unsigned long long>(explored.stride));
+  std::printf("\n");
+  std::fflush(stdout);
 }
 
 // -- a reader and a writer that reclaims --

@@ -103,7 +103,7 @@ void GiveWay() {
   ToMain();
 }
 
-std::string RunSchedule(Scenario* scenario, const std::vector<Segment>& segments, int last, std::vector<uint64_t>* taken) {
+std::string RunSchedule(Scenario* scenario, const std::vector<Segment>& segments, int last, std::vector<uint64_t>* taken, uint64_t* rest) {
   Schedule schedule;
   schedule.scenario = scenario;
   schedule.fibers.resize(static_cast<size_t>(scenario->thread_count()));
@@ -133,7 +133,8 @@ std::string RunSchedule(Scenario* scenario, const std::vector<Segment>& segments
       const int thread = (last + i) % count;
       if (!Ready(thread)) continue;
       any = true;
-      Resume(thread, ~uint64_t{0});
+      const uint64_t steps = Resume(thread, ~uint64_t{0});
+      if (rest != nullptr && thread == last) *rest += steps;
     }
   }
   testing::step_hook = nullptr;
@@ -146,10 +147,18 @@ namespace {
 
 struct Search {
   const std::function<Scenario*()>* make;
-  std::string* failure;
+  Explored* result;
   int threads;
   bool may_die;
-  uint64_t count = 0;
+  uint64_t random;  // the state of an xorshift generator, never 0
+  uint64_t places = 0;  // steps after the last preemption of each schedule
+
+  uint64_t Below(uint64_t end) {
+    random ^= random << 13;
+    random ^= random >> 7;
+    random ^= random << 17;
+    return random % end;
+  }
 
   // Runs the schedule with every order of the end; false when it failed. *taken: of the last segment.
   bool Try(const std::vector<Segment>& segments, uint64_t* taken) {
@@ -157,15 +166,15 @@ struct Search {
       if (!segments.empty() && last == segments.back().thread) continue;  // that would be no preemption
       std::unique_ptr<Scenario> scenario((*make)());
       std::vector<uint64_t> ran;
-      const std::string wrong = RunSchedule(scenario.get(), segments, last, &ran);
-      count++;
+      const std::string wrong = RunSchedule(scenario.get(), segments, last, &ran, &places);
+      result->count++;
       *taken = ran.empty() ? 0 : ran.back();
       if (wrong.empty()) continue;
-      *failure = wrong + "; schedule:";
+      result->failure = wrong + "; schedule:";
       for (const Segment& segment : segments)
-        *failure += " thread " + std::to_string(segment.thread) + " for " + std::to_string(segment.steps) + " steps" +
+        result->failure += " thread " + std::to_string(segment.thread) + " for " + std::to_string(segment.steps) + " steps" +
                     (segment.dies ? " and dies," : ",");
-      *failure += " then thread " + std::to_string(last);
+      result->failure += " then thread " + std::to_string(last);
       return false;
     }
     return true;
@@ -182,13 +191,14 @@ struct Search {
       if (!segments->empty() && segments->back().thread == thread) continue;
       for (const bool dies : {false, true}) {
         if (dies && !may_die) continue;
-        for (uint64_t steps = segments->empty() ? 0 : 1;; steps++) {
+        const uint64_t stride = preemptions == 1 ? result->stride : 1;
+        for (uint64_t steps = (segments->empty() ? 0 : 1) + (stride == 1 ? 0 : Below(stride));; steps += stride) {
           segments->push_back({thread, steps, dies});
           uint64_t taken = 0;
           const bool ok = Try(*segments, &taken) && (taken < steps || Extend(segments, preemptions - 1));
           segments->pop_back();
           if (!ok) return false;
-          if (taken < steps) {  // it ended before: all its steps were tried
+          if (taken < steps) {  // it ended before: no place is left
             segments->push_back({thread, ~uint64_t{0}, false});
             const bool fine = dies || Ended(*segments) + 1 >= threads || Extend(segments, preemptions);
             segments->pop_back();
@@ -204,14 +214,24 @@ struct Search {
 
 }  // namespace
 
-uint64_t Explore(const std::function<Scenario*()>& make, int preemptions, std::string* failure) {
+Explored Explore(const std::function<Scenario*()>& make, const Bound& bound) {
   std::unique_ptr<Scenario> probe(make());
-  Search search{&make, failure, probe->thread_count(), probe->may_die(), 0};
+  const int threads = probe->thread_count();
+  const bool may_die = probe->may_die();
   probe.reset();
-  std::vector<Segment> segments;
-  uint64_t taken;
-  if (search.Try(segments, &taken)) static_cast<void>(search.Extend(&segments, preemptions));
-  return search.count;
+  Explored result;
+  Search search{&make, &result, threads, may_die, bound.seed * 0x9e3779b97f4a7c15u | 1};
+  const auto run = [&](int preemptions) {
+    std::vector<Segment> segments;
+    uint64_t taken;
+    search.places = 0;
+    return search.Try(segments, &taken) && search.Extend(&segments, preemptions);
+  };
+  // The schedules with one preemption less tell at how many places there could be one more.
+  if (bound.preemptions > 1 && !run(bound.preemptions - 1)) return result;
+  result.stride = bound.preemptions > 1 ? search.places / bound.limit + 1 : 1;
+  static_cast<void>(run(bound.preemptions));
+  return result;
 }
 
 }  // namespace pongo::test

@@ -40,11 +40,25 @@ void GiveWay();
 bool InFiber();
 
 // Runs one schedule: the segments in turn, then `last` to its end, then the others in order. `taken` receives the steps that each
-// segment really ran: fewer when the thread ended first.
-std::string RunSchedule(Scenario* scenario, const std::vector<Segment>& segments, int last, std::vector<uint64_t>* taken);
+// segment really ran: fewer when the thread ended first. `rest` is raised by the steps of `last` after the segments.
+std::string RunSchedule(Scenario* scenario, const std::vector<Segment>& segments, int last, std::vector<uint64_t>* taken,
+                        uint64_t* rest = nullptr);
 
-// Tries all schedules with up to `preemptions`; stops at the first that fails and describes it. The number of schedules.
-uint64_t Explore(const std::function<Scenario*()>& make, int preemptions, std::string* failure);
+// How far Explore goes. When all schedules with `preemptions` would be more than about `limit`, those with one less are still all
+// tried, and of the last preemption's places every nth, from a random first one on (`seed`).
+struct Bound {
+  int preemptions = 2;
+  uint64_t limit = ~uint64_t{0};
+  uint64_t seed = 1;
+};
+
+struct Explored {
+  uint64_t count = 0;   // schedules
+  uint64_t stride = 1;  // 1: all of them
+  std::string failure;  // the first that failed, described; it ends the search
+};
+
+Explored Explore(const std::function<Scenario*()>& make, const Bound& bound);
 
 }  // namespace pongo::test
 

@@ -2,9 +2,11 @@
 //
 // A valid file with content of every kind is changed in one to eight places: in the blocks that the version reaches (headers,
 // refs and counts above all), in slab headers, or in the superblocks, whose checksum is repaired. Each is opened, verified, read
-// and written in a child that may use 15 seconds and 1 GiB. A child that dies names the case, which can be repeated: SEED=n PONGO_CASE=m.
+// and written in a child that may use 15 seconds of the processor and 1 GiB. A child that dies names the case, which can be
+// repeated: SEED=n PONGO_CASE=m.
 
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +24,7 @@ namespace {
 using namespace pongo::test;
 
 constexpr uint64_t kFilesPerChild = 40;
+constexpr itimerval kWork{{0, 0}, {15, 0}}, kNoTime{{0, 0}, {0, 0}};  // of the processor; alarm() is for who sleeps for ever
 
 struct Area {
   uint64_t offset;
@@ -288,9 +291,11 @@ TEST(MutatedFiles) {
         std::mt19937_64 own(seed + i);
         Place(folder, original, Mutate(original, &own), i % 4 != 0);
         progress.Send(i);
-        alarm(15);
+        setitimer(ITIMER_PROF, &kWork, nullptr);
+        alarm(120);
         if (Use(path, seed + i)) opened++;
         alarm(0);
+        setitimer(ITIMER_PROF, &kNoTime, nullptr);
       }
       progress.Send(kFilesPerChild + opened);
       return 0;
@@ -302,8 +307,8 @@ TEST(MutatedFiles) {
     const int status = AwaitChild(pid);
     if (status != 0) {
       Fail(__FILE__, __LINE__,
-           "file " + std::to_string(first + from) + " ended the process with status " + std::to_string(status) + " (SEED=" +
-               std::to_string(Seed()) + ")");
+           "file " + std::to_string(first + from) + " ended the process with status " + std::to_string(status) + "; again: SEED=" +
+               std::to_string(Seed()) + " PONGO_CASE=" + std::to_string(first + from) + " bytes_test MutatedFiles");
       const char* keep = std::getenv("PONGO_KEEP");
       if (keep != nullptr) WriteFile(keep, ReadWholeFile(path));
     }
