@@ -37,14 +37,15 @@ bool ReadPage(IteratorObject* self, Session* session, uint64_t view, uint64_t co
   Walk* walk = self->walk;
   walk->page.Clear();
   walk->at = 0;
+  uint64_t passed = 0;  // more than the page has entries when some have expired
   const Status status = session->Page(view, self->container->id, walk->position, count, 1,
-                                      [walk](const Key& key, const ValueView& value) { return walk->page.Add(key, value); });
+                                      [walk](const Key& key, const ValueView& value) { return walk->page.Add(key, value); }, &passed);
   if (!status.ok()) {
     Raise(status);
     return false;
   }
-  walk->position += count;
-  walk->left -= count < walk->left ? count : walk->left;
+  walk->position += passed;
+  walk->left = passed < count || passed > walk->left ? 0 : walk->left - passed;
   return true;
 }
 
@@ -72,7 +73,7 @@ bool Start(IteratorObject* self) {
   // In a transaction all is read now: it may go on changing the container.
   if (session->InTransaction()) return ReadPage(self, session, 0, ~uint64_t{0});
   if (!ReadPage(self, session, 0, kPageSize)) return false;
-  if (self->walk->page.size() < kPageSize) return true;
+  if (self->walk->position < kPageSize) return true;
   self->walk->page.Clear();
   self->walk->position = 0;
   self->view = MakeSnapshot(container->handle);
@@ -124,18 +125,21 @@ PyObject* Entry(IteratorObject* self, bool* skip) {
 
 PyObject* Next(PyObject* object) {
   IteratorObject* self = Self(object);
+  if (self->walk == nullptr) return nullptr;
+  Session* home = HomeOf(self->container->handle);
+  if (home == nullptr) {
+    Finish(self);
+    return nullptr;
+  }
   while (self->walk != nullptr) {
     Walk* walk = self->walk;
-    if (walk->at == walk->page.size()) {
-      if (self->view != nullptr && walk->left > 0) {
-        Session* home = HomeOf(self->container->handle);
-        if (home == nullptr || (self->view->view == 0 && Raise(Code::kSNAPSHOT, "the snapshot was released") == nullptr) ||
-            !ReadPage(self, home, self->view->view, walk->left < kPageSize ? walk->left : kPageSize)) {
-          Finish(self);
-          return nullptr;
-        }
+    while (walk->at == walk->page.size()) {
+      if (self->view == nullptr || walk->left == 0) {
+        Finish(self);
+        return nullptr;
       }
-      if (walk->at == walk->page.size()) {
+      if ((self->view->view == 0 && Raise(Code::kSNAPSHOT, "the snapshot was released") == nullptr) ||
+          !ReadPage(self, home, self->view->view, walk->left < kPageSize ? walk->left : kPageSize)) {
         Finish(self);
         return nullptr;
       }

@@ -184,7 +184,8 @@ PyObject* Set(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject*
 PyObject* Pop(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
   PyObject* a[3] = {};
   static const char* const kNames[] = {"key", "default", "sync"};
-  if (!ReadArguments("pop", kNames, 3, 1, args, count, names, a)) return nullptr;
+  bool sync;
+  if (!ReadArguments("pop", kNames, 3, 1, args, count, names, a) || !ReadFlag(a[2], false, &sync)) return nullptr;
   ProxyObject* proxy = AsProxy(self);
   KeyBuffer key;
   if (!ReadKey(proxy->handle, a[0], &key)) return nullptr;
@@ -194,7 +195,27 @@ PyObject* Pop(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject*
   const Status status = session->Pop(proxy->id, key.key(), [&](const ValueView& view) { found.Take(proxy->handle, view); });
   if (!status.ok()) return Raise(status);
   if (!found.present()) return a[1] == nullptr ? RaiseMissing(a[0]) : NewReference(a[1]);
-  return found.Release(proxy->handle, nullptr);
+  Owned value(found.Release(proxy->handle, nullptr));
+  if (!value || !sync) return value.release();
+  const Owned synced(PyObject_CallMethod(AsObject(proxy->handle), "sync", nullptr));
+  return synced ? value.release() : nullptr;
+}
+
+// keep(path, value): as set, but what expires goes on expiring when it did.
+PyObject* SetKeeping(PyObject* self, PyObject* args) {
+  PyObject *name, *value;
+  if (!PyArg_ParseTuple(args, "O!O:keep", &PyList_Type, &name, &value)) return nullptr;
+  ProxyObject* proxy = AsProxy(self);
+  PathIn path;
+  ValueIn in;
+  if (!path.ReadList(proxy->handle, name) || !in.Read(proxy->handle, value, name)) return nullptr;
+  Session* session = WriteSession(proxy);
+  if (session == nullptr) return nullptr;
+  if (path.count() == 0) return Raise(Code::kARG, "the path is empty");
+  const Status status = session->SetPath(proxy->id, path.steps(), path.count(), in.input(), kSetKeepExpiry);
+  if (status.code() == Code::kKEY) return RaiseWith(status.code(), name);
+  if (!status.ok()) return Raise(status);
+  Py_RETURN_NONE;
 }
 
 // incr(key, by=1, sep='.')
@@ -296,6 +317,20 @@ PyObject* Shift(PyObject* self, PyObject*) {
   return list ? NewReference(PyList_GET_ITEM(list.get(), 0)) : nullptr;
 }
 
+// last() -> (key, value) of the greatest key, or None.
+PyObject* Last(PyObject* self, PyObject*) {
+  ProxyObject* proxy = AsProxy(self);
+  Place place;
+  if (!ReadPlace(proxy, &place)) return nullptr;
+  EntryList entries(proxy->handle);
+  const Status status =
+      place.session->Edge(place.view, proxy->id, -1, [&](const Key& key, const ValueView& value) { return entries.Add(key, value); });
+  if (!status.ok()) return Raise(status);
+  if (entries.size() == 0) Py_RETURN_NONE;
+  const Owned list(entries.Release(proxy->snapshot, true, true));
+  return list ? NewReference(PyList_GET_ITEM(list.get(), 0)) : nullptr;
+}
+
 // bounds(lower, lower_inclusive, upper, upper_inclusive) -> (start, end); the Ellipsis: no bound
 PyObject* Bounds(PyObject* self, PyObject* args) {
   PyObject *lower, *upper;
@@ -358,6 +393,8 @@ PyMethodDef methods[] = {
     {"native", NativeCopy, METH_NOARGS,
      "native($self, /)\n--\n\nA deep plain copy, as a dict. ValueError when keys are equal in Python (True and 1). O(size)."},
     {"clear", ClearAll, METH_NOARGS, "clear($self, /)\n--\n\nRemoves everything, in one commit. O(n), by the engine."},
+    {"_keep", SetKeeping, METH_VARARGS, nullptr},
+    {"_last", Last, METH_NOARGS, nullptr},
     {"_shift", Shift, METH_NOARGS, nullptr},
     {"_bounds", Bounds, METH_VARARGS, nullptr},
     {"_page", PageOf, METH_VARARGS, nullptr},

@@ -1,6 +1,7 @@
 """The live containers: what need not be fast of PongoDict, PongoCollection and PongoList, over the engine's types."""
 
 from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, MutableSequence, Sequence, ValuesView
+from operator import index as to_index
 
 from . import _errors as errors
 from ._compare import equal, same
@@ -109,11 +110,10 @@ class _Mapping(_Container, _Keyed):
         """Removes the item with the greatest key and returns it as (key, value), atomically. KeyError when empty."""
 
         def take():
-            size = len(self)
-            if size == 0:
+            last = self._last()
+            if last is None:
                 raise errors.KeyError('popitem(): the container is empty')
-            (key,) = self._page(size - 1, 1, 1, True, False)
-            return key, self.pop(key)
+            return last[0], self.pop(last[0])
 
         return atomically(self._handle, take)
 
@@ -130,16 +130,17 @@ class _Mapping(_Container, _Keyed):
         return atomically(self._handle, run)
 
     def modify(self, key, fn, default=None):
-        """Replaces a value by fn(value), atomically; returns that. fn may run again. An absent one is default.
+        """Replaces a value by fn(value), atomically; returns that. fn may run again. An absent one is default. An expiry stays.
 
         >>> counts.modify('ann', lambda n: (n or 0) * 2)
         """
 
         def run():
-            value = fn(_Keyed.get(self, [key] if not isinstance(key, list) else key, default))
-            self.set([key] if not isinstance(key, list) else key, value)
+            value = fn(_Keyed.get(self, path, default))
+            self._keep(path, value)
             return value
 
+        path = key if isinstance(key, list) else [key]
         return atomically(self._handle, run)
 
     def copy(self):
@@ -239,6 +240,7 @@ class PongoCollection(_Mapping):
     # The root is also a context manager: it closes the database.
     def __enter__(self):
         handle_of(self)
+        len(self)  # for its errors: a closed one
         return self
 
     def __exit__(self, *_):
@@ -253,6 +255,29 @@ class PongoMultiCollection(PongoCollection):
     """
 
     __slots__ = ()
+
+    def update(self, *args, sync=None, **items):
+        """Adds many values in one commit: of pairs, each as it is; of a collection of this kind, all values of its keys."""
+        if len(args) > 2:
+            raise TypeError(f'update() takes at most 2 arguments ({len(args)} given)')
+        source = args[0] if args else ()
+        if isinstance(source, PongoMultiCollection):
+            pairs = [(key, value) for key, values in source.items() for value in values]
+        elif hasattr(source, 'keys'):
+            pairs = [(key, source[key]) for key in source.keys()]
+        else:
+            pairs = [(key, value) for key, value in source]
+        if not args and sync is not None:
+            items['sync'], sync = sync, None
+        pairs.extend(items.items())
+
+        def add():
+            for key, value in pairs:
+                self[key] = value
+
+        atomically(self._handle, add)
+        if args[1] if len(args) == 2 else sync:
+            self._handle.sync()
 
     def _groups(self):
         def read():
@@ -411,7 +436,7 @@ class PongoList(_Container, _Sequence):
             size = len(self)
             self._splice(max(0, size + index) if index < 0 else min(index, size), 0, [value])
 
-        index = index.__index__()
+        index = to_index(index)
         self._write(run, sync)
 
     def remove(self, value, sync=None):

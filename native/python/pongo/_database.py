@@ -30,7 +30,7 @@ def open(path, initsize=0, *, create=True, read_only=False, mode=0o600, chunksiz
     >>> db = pongo.open('state.pongo')
     >>> db['visits'] = db.get('visits', 0) + 1     # two operations; db.incr('visits') is one
     """
-    name = os.path.realpath(os.fspath(path))
+    name = os.path.realpath(os.fsdecode(path))
     if not isinstance(initsize, int) or initsize < 0:
         raise errors.ArgError(f'initsize must be a number of MiB, not {initsize!r}')
     if initsize and not chunksize and not os.path.exists(name):
@@ -107,6 +107,7 @@ _settings = {
 }
 
 _unset = object()
+_without_none = ('chunksize', '.sync')  # None as their value only reads, as in the original
 
 
 def meta(db, key, value=_unset):
@@ -122,7 +123,7 @@ def meta(db, key, value=_unset):
         raise errors.KeyError(f'meta has no setting {key!r}: known are {", ".join(_settings)}')
     read, write = setting
     old = read(handle)
-    if value is not _unset:
+    if value is not _unset and not (value is None and key in _without_none):
         write(handle, value)
     return old
 
