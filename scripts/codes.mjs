@@ -64,7 +64,7 @@ class Error(Exception):
 
     code = 'PONGO_ERR'
 
-    def __str__(self):
+    def __str__(self) -> str:
         return str(self.args[0]) if len(self.args) == 1 else Exception.__str__(self)
 
 
@@ -81,7 +81,9 @@ ${codes
   .join('')}classes = {
 ${codes.map(({ name }) => `    '${name}': ${className(name)},\n`).join('')}}
 
-__all__ = ['Error'] + [found.__name__ for found in classes.values()]
+__all__ = [
+    'Error',
+${codes.map(({ name }) => `    '${className(name)}',\n`).join('')}]
 `
 
 const markdown = `# Errors

@@ -1,11 +1,14 @@
 """What the documentation shows must run, and print what stands below it."""
 
+import ast
 import re
 import subprocess
 import sys
 import tempfile
 import unittest
+from pathlib import Path
 
+import pongo
 from support import ROOT, TIMEOUT, run_node
 
 
@@ -31,3 +34,22 @@ class DocsTest(unittest.TestCase):
             self.assertEqual(self.run_block(program, folder), "75 ['ann', 'bob']\n")
             out = run_node('const db = open(process.argv[1]); console.log(db.root.accounts.ann.since instanceof Date); db.close()', f'{folder}/bank.pongo')
             self.assertEqual(out, 'true\n')
+
+
+class StubTest(unittest.TestCase):
+    def test_stubs_declare_what_the_module_has(self):
+        folder = Path(pongo.__file__).parent
+        errors = ast.parse((folder / '_errors.py').read_text())
+        # Type checkers know __all__ only as a literal.
+        (exported,) = (ast.literal_eval(node.value) for node in errors.body
+                       if isinstance(node, ast.Assign) and node.targets[0].id == '__all__')
+        declared = set(exported)
+        for node in ast.parse((folder / '__init__.pyi').read_text()).body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                declared.add(node.name)
+            elif isinstance(node, ast.AnnAssign):
+                declared.add(node.target.id)
+        public = {*pongo.__all__, *exported, 'open', 'id'}
+        self.assertEqual({name for name in declared if not name.startswith('_')}, public)
+        for name in public:
+            self.assertTrue(hasattr(pongo, name), name)

@@ -9,7 +9,7 @@ class Error(Exception):
 
     code = 'PONGO_ERR'
 
-    def __str__(self):
+    def __str__(self) -> str:
         return str(self.args[0]) if len(self.args) == 1 else Exception.__str__(self)
 
 
@@ -149,4 +149,25 @@ classes = {
     'CONFLICT': ConflictError,
 }
 
-__all__ = ['Error'] + [found.__name__ for found in classes.values()]
+__all__ = [
+    'Error',
+    'ArgError',
+    'TypeError',
+    'ValueError',
+    'KeyError',
+    'IndexError',
+    'ExistsError',
+    'DepthError',
+    'ClosedError',
+    'ReadonlyError',
+    'FullError',
+    'NospaceError',
+    'CorruptError',
+    'VersionError',
+    'LockedError',
+    'ForkError',
+    'IoError',
+    'SnapshotError',
+    'TimeoutError',
+    'ConflictError',
+]
