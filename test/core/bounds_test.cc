@@ -5,6 +5,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "format/wire_writer.h"
 #include "support.h"
 
 namespace pongo::test {
@@ -111,6 +112,69 @@ TEST(BytesAreThoseOfKeysAndValues) {
     CHECK_EQ(BoundsOf(session.get(), id).bytes, 10u);
     VerifyClean(session.get());
   }
+}
+// Refused because it alone is too large, an entry changes nothing: neither the values nor the containers that were built for it stay,
+// and the transaction goes on.
+TEST(ARefusedEntryLeavesItsTransactionAsItWas) {
+  Folder folder;
+  const auto session = OpenSession(folder.File("db"));
+  REQUIRE(session != nullptr);
+  const uint64_t id = NewBounded(session.get(), {.max_items = 0, .max_bytes = 1000, .fifo = false});
+  Counts before;
+  std::string problem;
+  const auto add = [](WireWriter* writer, const std::string& text) {
+    writer->String(reinterpret_cast<const uint8_t*>(text.data()), static_cast<uint32_t>(text.size()));
+  };
+  const std::string large(5000, 'v');
+  std::vector<uint8_t> wire;
+  WireWriter writer(&wire);
+  writer.Dict(3);
+  add(&writer, "text");
+  add(&writer, large);
+  add(&writer, "list");
+  writer.List(2);
+  writer.Dict(0);
+  add(&writer, large);
+  add(&writer, "shared");
+  writer.Container(static_cast<uint8_t>(Kind::kCollection), id);
+  Input nested;
+  nested.wire = wire.data();
+  nested.wire_size = wire.size();
+  CHECK(session->Set(id, TextKey("a").key(), IntInput(0), 0).ok());
+  REQUIRE(session->Verify(&before, &problem).ok());
+  bool flag = false;
+  for (int round = 0; round < 3; round++) {
+    REQUIRE(session->Begin().ok());
+    for (const Input& refused : {TextInput(large), nested, TextInput(std::string(1001, 'v'))}) {
+      CHECK(session->Set(id, TextKey("new").key(), refused, 0).code() == Code::kVALUE);
+      CHECK(session->Set(id, TextKey("a").key(), refused, 0).code() == Code::kVALUE);
+      const Input expected = IntInput(round);
+      CHECK(session->CompareAndSet(id, TextKey("a").key(), &expected, &refused, &flag).code() == Code::kVALUE);
+    }
+    CHECK_EQ(GetInt(session.get(), 0, id, "a"), round);
+    CHECK(!Has(session.get(), id, "new"));
+    CHECK(session->Set(id, TextKey("a").key(), IntInput(round + 1), 0).ok());
+    CHECK(session->Commit(&flag).ok());
+    CHECK(flag);
+  }
+  Counts after;
+  REQUIRE(session->Verify(&after, &problem).ok());
+  CHECK_EQ(after.containers, before.containers);
+  CHECK_EQ(after.orphans, 0u);
+  CHECK_EQ(GetInt(session.get(), 0, id, "a"), 3);
+  // What was changed before in the same operation stays poison.
+  wire.clear();
+  writer.Dict(2);
+  add(&writer, "x");
+  writer.Int(1);
+  add(&writer, "y");
+  add(&writer, large);
+  REQUIRE(session->Begin().ok());
+  CHECK(session->Update(id, wire.data(), wire.size()).code() == Code::kVALUE);
+  CHECK(session->Set(id, TextKey("a").key(), IntInput(9), 0).code() == Code::kVALUE);
+  CHECK(session->Abort().ok());
+  CHECK(!Has(session.get(), id, "x"));
+  VerifyClean(session.get());
 }
 
 TEST(AFewEntriesAreEvictedExactly) {

@@ -137,6 +137,9 @@ class Operations {
   };
   Status Locate(uint64_t id, const PathStep& step, Place* place);
   Status Write(Place* place, const Key* key, Payload payload);
+  // Builds a value and stores it. A value that a bounded Collection refuses (VALUE) is taken back: nothing has changed then.
+  Status BuildAndWrite(Place* place, const Key* key, const Input& value, int64_t expires);
+  Status TakeBack(const Payload& payload, uint64_t first_id);
   Status Remove(Place* place);
   Status WriteStored(Place* place, const Key* key, const Payload& payload);
   Status RemoveStored(Place* place);

@@ -138,6 +138,13 @@ Status Transaction::CreateAs(uint64_t id, uint8_t kind, ObjectEntry entry) {
   return Status::Ok();
 }
 
+std::vector<uint64_t> Transaction::CreatedSince(uint64_t first_id) const {
+  std::vector<uint64_t> ids;
+  for (size_t i = 0; i < state_count_; i++)
+    if (states_[i]->id >= first_id && !states_[i]->in_base && states_[i]->exists) ids.push_back(states_[i]->id);
+  return ids;
+}
+
 Status Transaction::Link(uint64_t id, uint64_t parent) {
   ContainerState* state;
   PONGO_TRY(Touch(id, &state));

@@ -94,6 +94,8 @@ class Transaction {
   Status Create(uint8_t kind, ObjectEntry entry, uint64_t* id);
   // The same with an id that is set aside for it.
   Status CreateAs(uint64_t id, uint8_t kind, ObjectEntry entry);
+  // The containers made here that exist, with this id or a higher one.
+  std::vector<uint64_t> CreatedSince(uint64_t first_id) const;
   // The container goes; what its tree holds must have been released.
   Status Remove(ContainerState* state);
   void Changed(ContainerState* state) { state->changed = true; }

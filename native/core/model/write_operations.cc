@@ -81,6 +81,30 @@ Status Operations::Write(Place* place, const Key* key, Payload payload) {
   return WriteStored(place, key, payload);
 }
 
+Status Operations::BuildAndWrite(Place* place, const Key* key, const Input& value, int64_t expires) {
+  const uint64_t before = txn_->writes()->activity();
+  const uint64_t first_id = txn_->mapping()->header()->container_id_next.load(std::memory_order_relaxed);
+  Payload payload;
+  PONGO_TRY(builder_->Build(value, &payload));
+  payload.expires = expires;
+  const uint64_t built = txn_->writes()->activity();
+  const Status written = Write(place, key, payload);
+  if (written.code() != Code::kVALUE || txn_->writes()->activity() != built) return written;
+  PONGO_TRY(TakeBack(payload, first_id));
+  txn_->writes()->ForgetActivity(before);
+  return written;
+}
+
+// What was built and not stored goes. Containers from first_id on are of this build: whatever else it names is older.
+Status Operations::TakeBack(const Payload& payload, uint64_t first_id) {
+  if (payload.local == nullptr && IsBlock(payload.word)) txn_->writes()->Drop(BlockRef(payload.word));
+  for (const uint64_t id : txn_->CreatedSince(first_id)) {
+    bool existed;
+    PONGO_TRY(RemoveContainer(id, &existed));
+  }
+  return Status::Ok();
+}
+
 Status Operations::WriteStored(Place* place, const Key* key, const Payload& payload) {
   const uint64_t owner = place->state->id;
   PONGO_TRY(LinkPayload(txn_, payload, owner));
@@ -201,12 +225,7 @@ Status Operations::SetStep(uint64_t id, const PathStep& step, const Input& value
   const int64_t instant = expires ? ExpiryInstant(expiry) : (flags & kSetKeepExpiry) != 0 && place.present ? place.expires : 0;
   if (expires && instant <= txn_->now())  // gone as soon as it is there
     return place.stored ? Guard([&] { return Remove(&place); }) : Status::Ok();
-  return Guard([&]() -> Status {
-    Payload payload;
-    PONGO_TRY(builder_->Build(value, &payload));
-    payload.expires = instant;
-    return Write(&place, &step.key, payload);
-  });
+  return Guard([&] { return BuildAndWrite(&place, &step.key, value, instant); });
 }
 
 Status Operations::Set(uint64_t id, const Key& key, const Input& value, uint32_t flags, const Expiry& expiry) {
@@ -381,11 +400,7 @@ Status Operations::CompareAndSetStep(uint64_t id, const PathStep& step, const In
   if (!*swapped) return Status::Ok();
   if (next == nullptr) return place.present ? Guard([&] { return Remove(&place); }) : Status::Ok();
   if (!place.keyed && !place.present) return ListSet(id, static_cast<uint64_t>(step.index), *next);
-  return Guard([&]() -> Status {
-    Payload payload;
-    PONGO_TRY(builder_->Build(*next, &payload));
-    return Write(&place, &step.key, payload);
-  });
+  return Guard([&] { return BuildAndWrite(&place, &step.key, *next, 0); });
 }
 
 Status Operations::CompareAndSet(uint64_t id, const Key& key, const Input* expected, const Input* next, bool* swapped) {

@@ -17,7 +17,6 @@ void WriteSet::Start(uint64_t birth, bool roomy) {
   birth_ = birth;
   roomy_ = roomy;
   fresh_.clear();
-  frozen_.clear();
   replaced_.clear();
   table_.clear();
   table_used_ = 0;
@@ -93,24 +92,13 @@ void WriteSet::Drop(Ref ref) {
     Forget(at);
     allocator_->Discard(ref);
   } else {
-    // Frozen blocks of this transaction land here too: they were never part of a version, and retiring them at commit,
-    // or abandoning them, treats them rightly.
     replaced_.push_back(ref);
   }
-}
-
-void WriteSet::Freeze() {
-  for (const Ref ref : fresh_)
-    if (ref != kNullRef) frozen_.push_back(ref);
-  fresh_.clear();
-  table_.clear();
-  table_used_ = 0;
 }
 
 void WriteSet::Committed(uint64_t version) {
   for (const Ref ref : replaced_) allocator_->Retire(ref, version);
   fresh_.clear();
-  frozen_.clear();
   replaced_.clear();
   table_.clear();
   table_used_ = 0;
@@ -119,9 +107,7 @@ void WriteSet::Committed(uint64_t version) {
 void WriteSet::Abandon() {
   for (const Ref ref : fresh_)
     if (ref != kNullRef) allocator_->Discard(ref);
-  for (const Ref ref : frozen_) allocator_->Discard(ref);
   fresh_.clear();
-  frozen_.clear();
   replaced_.clear();
   table_.clear();
   table_used_ = 0;

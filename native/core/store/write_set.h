@@ -1,7 +1,7 @@
 // The blocks that one transaction has made and those that it replaces.
 //
 // Fresh blocks are private: no version contains them yet, so they may be edited in place and taken back at once. Which
-// blocks are fresh is remembered here and nowhere else (births would lie after an iterator froze them).
+// blocks are fresh is remembered here and nowhere else: births cannot tell, because several transactions use the same number.
 // Not thread-safe. After a crash fresh blocks are LIVE orphans, found by the sweep; replaced ones are untouched.
 #ifndef PONGO_STORE_WRITE_SET_H_
 #define PONGO_STORE_WRITE_SET_H_
@@ -31,8 +31,6 @@ class WriteSet {
   bool IsFresh(Ref ref) const;
   // The transaction no longer uses this block: taken back if fresh, else retired at commit.
   void Drop(Ref ref);
-  // From now on fresh blocks are immutable too: an iterator reads them. They are taken back when the transaction ends.
-  void Freeze();
 
   // After the commit of `version`: retires what was replaced.
   void Committed(uint64_t version);
@@ -41,6 +39,8 @@ class WriteSet {
   // Counts allocations and drops: whether an operation has changed anything yet.
   uint64_t activity() const { return activity_; }
   void NoteActivity() { activity_++; }
+  // All that was counted since then was taken back.
+  void ForgetActivity(uint64_t since) { activity_ = since; }
   Allocator* allocator() const { return allocator_; }
 
  private:
@@ -55,7 +55,6 @@ class WriteSet {
   bool roomy_ = false;
   uint64_t activity_ = 0;
   std::vector<Ref> fresh_;      // kNullRef where one was dropped
-  std::vector<Ref> frozen_;
   std::vector<Ref> replaced_;
   std::vector<uint64_t> table_; // index into fresh_ + 1, open addressing; empty while fresh_ is short
   size_t table_used_ = 0;
