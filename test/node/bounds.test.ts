@@ -4,6 +4,7 @@ import { Collection } from 'pongodb'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Clock } from '../support/clock'
 import { expectCode, freshDatabase, freshPath, openAt } from '../support/database'
+import { Random } from '../support/random'
 
 let clock: Clock
 beforeEach(() => {
@@ -46,6 +47,53 @@ test('maxItems: the least recently used one goes', () => {
   cache.update({ f: 6, g: 7, h: 8, i: 9 })
   expect([...cache.keys()]).toEqual(['g', 'h', 'i'])
   expect(cache.bounds).toEqual({ maxItems: 3, evict: 'lru' })
+})
+
+test('lru: among few entries the order of uses is exact', () => {
+  const db = freshDatabase()
+  const room = 20
+  const cache: Collection<number, number> = (db.root.cache = db.collection({ maxItems: room }))
+  const model = new Map<number, number>() // the least recently used one first
+  const put = (key: number, value: number): void => {
+    model.delete(key)
+    model.set(key, value)
+    if (model.size > room) model.delete(model.keys().next().value!)
+  }
+  const use = (key: number): void => {
+    if (model.has(key)) put(key, model.get(key)!)
+  }
+  const random = new Random(1)
+  for (let i = 0; i < 2000; i++) {
+    const key = random.below(2 * room)
+    switch (random.below(6)) {
+      case 0:
+        expect(cache.get(key)).toBe(model.get(key))
+        use(key)
+        break
+      case 1:
+        expect(cache.getPath([key])).toBe(model.get(key))
+        use(key)
+        break
+      case 2:
+        put(key, Number(cache.incr(key)))
+        break
+      case 3:
+        expect(cache.delete(key)).toBe(model.delete(key))
+        break
+      case 4:
+        expect(() =>
+          db.transaction(() => {
+            cache.set(-1 - key, i)
+            throw new Error('aborted')
+          }),
+        ).toThrow('aborted')
+        break
+      default:
+        cache.set(key, i)
+        put(key, i)
+    }
+    expect([...cache.keys()]).toEqual([...model.keys()].sort((a, b) => a - b))
+  }
 })
 
 test('fifo: the first inserted one goes, however much it is used', () => {

@@ -109,7 +109,7 @@ struct ControlHeader {
   // Microseconds since 1970: no entry expires before it, except through a hint that its writer still owes. 0: nobody has looked yet.
   alignas(128) std::atomic<int64_t> expiry_next;
   Atomic64 stamps_ready;                   // a bit for each 64th of the table of stamps: it has its room
-  alignas(128) Atomic64 use_clock;         // goes on with each insertion into an LRU Collection: the time of their stamps
+  alignas(128) Atomic64 use_clock;         // the time of the stamps of LRU Collections: see model/bounds.h
 };
 inline constexpr int64_t kNoExpiry = INT64_MAX;
 static_assert(offsetof(ControlHeader, root) == 128);

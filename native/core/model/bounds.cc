@@ -22,8 +22,6 @@ constexpr int64_t kCharges = 1;
 constexpr int64_t kOrder = 2;
 constexpr int64_t kOrdinals = 3;
 
-// Up to so many entries the least recently used one is found exactly; among more, the oldest of a sample.
-constexpr uint64_t kExactMax = 64;
 constexpr uint32_t kSampleLeaves = 8;
 constexpr uint32_t kSampleRun = 4;
 
@@ -110,13 +108,14 @@ Status ReadOrder(Mapping* mapping, const ObjectEntry& companion, uint64_t positi
   return Status::Ok();
 }
 
-// Two to four stamps for each entry that there can be.
+// Two to four stamps for each entry that there can be. Where the order is exact it must not be lost to a crowded bucket: 256 buckets at least.
 uint64_t StampBitsFor(const CollectionBounds& bounds) {
   constexpr uint64_t kBytesOfAnEntry = 64;  // a guess
+  constexpr uint64_t kStampBitsMin = 10;
   uint64_t entries = uint64_t{1} << kStampBits;
   if (bounds.max_items != 0) entries = std::min(entries, bounds.max_items);
   if (bounds.max_bytes != 0) entries = std::min(entries, bounds.max_bytes / kBytesOfAnEntry + 1);
-  return std::min<uint64_t>(std::bit_width(entries) + 1, kStampBits);
+  return std::clamp<uint64_t>(std::bit_width(entries) + 1, kStampBitsMin, kStampBits);
 }
 
 // The table takes its room in pieces, when they are first used. Without room nothing is noted there.
@@ -154,6 +153,7 @@ Stamp StampOf(Mapping* mapping, uint64_t id, const ObjectEntry& entry, const Key
   Stamp stamp;
   stamp.bucket = StampReady(mapping, index) ? mapping->stamps() + index : nullptr;
   stamp.tag = h << 48;
+  stamp.exact = entry.size <= kExactMax;
   return stamp;
 }
 

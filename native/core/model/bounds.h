@@ -12,9 +12,10 @@
 // An entry counts with the bytes of its key, 8 of its word and those of its value outside the word; a container also with what it held,
 // at any depth, when it was stored.
 //
-// lru: each Collection has some of the stamps in the control file, two to four for an entry, in buckets by a hash of the key. A stamp holds ControlHeader::use_clock, which goes on with
-// each insertion, was at its last use. A use is one relaxed store: no lock, no commit. Stamps may be lost or shared by two entries; they are advice. Evicted is
-// the one with the oldest stamp of a sample of the entries.
+// lru: each Collection has some of the stamps in the control file, two to four for an entry, in buckets by a hash of the key. A stamp holds what
+// ControlHeader::use_clock was at its last use. The clock goes on with each insertion, and in a Collection of up to kExactMax entries with each
+// use of another entry than the last. A use is one relaxed store: no lock, no commit. Stamps may be lost or shared by two entries; they are
+// advice. Evicted is the one with the oldest stamp, of all or of a sample of the entries.
 #ifndef PONGO_MODEL_BOUNDS_H_
 #define PONGO_MODEL_BOUNDS_H_
 
@@ -41,7 +42,10 @@ Status ReadCollectionBounds(Mapping* mapping, const ObjectEntry& companion, Coll
 struct Stamp {
   Atomic64* bucket = nullptr;  // null while there is no room for stamps
   uint64_t tag = 0;
+  bool exact = false;          // so few entries that the order of their uses is kept
 };
+// Up to so many entries the least recently used one is found exactly; among more, the oldest of a sample.
+inline constexpr uint64_t kExactMax = 64;
 inline constexpr uint64_t kStampClock = (uint64_t{1} << 48) - 1;
 inline constexpr uint32_t kBucketSize = 4;  // within one cache line
 // Any thread of any process.
@@ -49,7 +53,8 @@ Stamp StampOf(Mapping* mapping, uint64_t id, const ObjectEntry& entry, const Key
 // Says that the entry was used.
 inline void NoteUse(Mapping* mapping, const Stamp& stamp) {
   if (stamp.bucket == nullptr) return;
-  const uint64_t used = stamp.tag | (mapping->header()->use_clock.load(std::memory_order_relaxed) & kStampClock);
+  Atomic64& clock = mapping->header()->use_clock;
+  uint64_t used = stamp.tag | (clock.load(std::memory_order_relaxed) & kStampClock);
   uint32_t place = 0;  // its own, or else that of the oldest
   uint64_t oldest = ~uint64_t{0};
   for (uint32_t i = 0; i < kBucketSize; i++) {
@@ -59,6 +64,7 @@ inline void NoteUse(Mapping* mapping, const Stamp& stamp) {
     place = rank < oldest ? i : place;
     oldest = rank < oldest ? rank : oldest;
   }
+  if (stamp.exact) used = stamp.tag | ((clock.fetch_add(1, std::memory_order_relaxed) + 1) & kStampClock);
   stamp.bucket[place].store(used, std::memory_order_relaxed);
 }
 // The bytes of a value outside its word. CORRUPT.
