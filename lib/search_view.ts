@@ -217,6 +217,8 @@ export class SearchView implements Iterable<[any, any]> {
   declare incr: () => never
   declare cas: () => never
   declare modify: () => never
+  declare expire: () => never
+  declare persist: () => never
 }
 
 function copyOf(value: unknown): unknown {
@@ -225,7 +227,20 @@ function copyOf(value: unknown): unknown {
 }
 
 // A view is like a Collection: whatever writes to one is refused by name.
-for (const name of ['delete', 'clear', 'pop', 'shift', 'add', 'update', 'setPath', 'incr', 'cas', 'modify']) {
+for (const name of [
+  'delete',
+  'clear',
+  'pop',
+  'shift',
+  'add',
+  'update',
+  'setPath',
+  'incr',
+  'cas',
+  'modify',
+  'expire',
+  'persist',
+]) {
   Object.defineProperty(SearchView.prototype, name, {
     value: SearchView.prototype.set,
     writable: true,

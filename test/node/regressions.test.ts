@@ -235,6 +235,8 @@ describe('Dict and Collection', () => {
       'incr',
       'cas',
       'modify',
+      'expire',
+      'persist',
     ]) {
       expectCode('READONLY', () => view[name]('x', 1))
     }
