@@ -114,6 +114,18 @@ class TransactionTest(DatabaseTest):
             self.assertEqual(next(iter(collection)), 0)
             self.assertEqual(pongo.snapshot(self.db).root['c'][1], 1)
 
+    def test_an_async_function_is_refused(self):
+        async def later():
+            self.db['x'] = 1
+
+        def half():
+            self.db['x'] = 1
+            return later()
+
+        for fn in (later, half):
+            self.assertRaises(TypeError, pongo.transaction, self.db, fn)
+        self.assertNotIn('x', self.db)
+
     def test_closing(self):
         child = self.db.setdefault('d', {'n': 1})
         iterator = iter(self.db)

@@ -214,7 +214,16 @@ def transaction(db, fn=None):
         return Transaction(handle)
     if not callable(fn):
         raise errors.TypeError(f'transaction needs a function, not {fn!r}')
-    return atomically(handle, fn)
+
+    def run():
+        result = fn()
+        if hasattr(type(result), '__await__'):
+            if hasattr(result, 'close'):
+                result.close()
+            raise errors.TypeError('the function of a transaction must not be async: it would go on after the commit')
+        return result
+
+    return atomically(handle, run)
 
 
 class Snapshot:
