@@ -157,7 +157,7 @@ struct SlotArea {
   PinCell pins[kPinCells];
   uint32_t retired_count;
   uint32_t reserved;
-  uint64_t holding;        // slab + 1 whose bit in free_blocks this thread has taken, or 0
+  uint64_t holding;        // slab + 1 whose bit in free_blocks or retired this thread has taken, or 0
   RetiredEntry retired[kRetiredMax];
   // The pidcache: blocks of the data file, CACHED by the slot, that hold one word for each container that the thread shows.
   Atomic32 cell_page_count;
@@ -277,7 +277,7 @@ constexpr uint64_t ControlLayoutHash() {
                               offsetof(ControlHeader, gc_epoch), offsetof(SlotArea, cell_pages),
                               offsetof(RegionSegment, slabs), offsetof(RegionSegment, retired), size_t{kClassCount},
                               offsetof(SlotArea, lock_wake), sizeof(LockTableHeader), sizeof(LockRecord), sizeof(LockRequest),
-                              size_t{kSegmentsOffset}, size_t{10} /* raised when the meaning of a field changes */})
+                              size_t{kSegmentsOffset}, size_t{11} /* raised when the meaning of a field changes */})
     hash = (hash ^ part) * 0x100000001b3u;
   return hash;
 }

@@ -300,6 +300,7 @@ uint64_t Allocator::Drain(uint64_t slab_limit) {
       break;
     }
     if (first == kNoSlab) first = slab;
+    slot_->area()->holding = slab + 1;  // a crash now: the adopter sets the bit that we have taken
     drain_cursor_ = (slab + 1) % slab_count;
     const uint64_t use = mapping_->slab_state(slab)->load(std::memory_order_acquire);
     Atomic64* states = mapping_->block_states(slab);
@@ -338,6 +339,7 @@ uint64_t Allocator::Drain(uint64_t slab_limit) {
       if (freed_here > 0) slabs_.NoteFreeBlocks(slab);
     }
     if (remains) slabs_.NoteRetiredSlab(slab);
+    slot_->area()->holding = 0;
     freed += freed_here;
   }
   soon_bytes_ = soon_bytes;

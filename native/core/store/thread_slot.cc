@@ -112,8 +112,9 @@ bool AdoptSlot(Mapping* mapping, uint32_t slot) {
     }
     magazine.count = 0;
   }
-  if (area->holding != 0) {
+  if (area->holding != 0 && area->holding <= slabs.SlabCount()) {
     slabs.NoteFreeBlocks(area->holding - 1);
+    slabs.NoteRetiredSlab(area->holding - 1);
     area->holding = 0;
   }
   for (; area->retired_count > 0 && area->retired_count <= kRetiredMax; area->retired_count--) {
