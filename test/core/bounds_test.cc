@@ -126,6 +126,7 @@ TEST(ARefusedEntryLeavesItsTransactionAsItWas) {
     writer->String(reinterpret_cast<const uint8_t*>(text.data()), static_cast<uint32_t>(text.size()));
   };
   const std::string large(5000, 'v');
+  const std::string just_too_large(1001, 'v');
   std::vector<uint8_t> wire;
   WireWriter writer(&wire);
   writer.Dict(3);
@@ -145,7 +146,7 @@ TEST(ARefusedEntryLeavesItsTransactionAsItWas) {
   bool flag = false;
   for (int round = 0; round < 3; round++) {
     REQUIRE(session->Begin().ok());
-    for (const Input& refused : {TextInput(large), nested, TextInput(std::string(1001, 'v'))}) {
+    for (const Input& refused : {TextInput(large), nested, TextInput(just_too_large)}) {
       CHECK(session->Set(id, TextKey("new").key(), refused, 0).code() == Code::kVALUE);
       CHECK(session->Set(id, TextKey("a").key(), refused, 0).code() == Code::kVALUE);
       const Input expected = IntInput(round);
