@@ -111,6 +111,8 @@ Status FollowClockFile(const std::string& path);
 Status RandomBytes(void* bytes, size_t size);
 int ProcessId();
 void SleepNanoseconds(uint64_t nanoseconds);
+// Lets another thread that is ready have the processor.
+void YieldProcessor();
 
 inline constexpr uint64_t kForever = ~uint64_t{0};
 // Sleeps while *word == expected, at most so many nanoseconds; false when that time has passed. May return early. The word may

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -374,6 +375,8 @@ Status RandomBytes(void* bytes, size_t size) {
 }
 
 int ProcessId() { return ::getpid(); }
+
+void YieldProcessor() { sched_yield(); }
 
 void SleepNanoseconds(uint64_t nanoseconds) {
   timespec time{static_cast<time_t>(nanoseconds / 1000000000u), static_cast<long>(nanoseconds % 1000000000u)};

@@ -3,6 +3,8 @@
 namespace pongo {
 namespace {
 
+constexpr uint32_t kSpins = 64;
+constexpr uint32_t kYields = 1000;
 constexpr auto kRelaxed = std::memory_order_relaxed;  // advisory throughout: no data depends on it
 constexpr uint64_t kLookNs = 100'000'000;
 
@@ -62,10 +64,14 @@ void Turn::Wait(Attempts* attempts) {
       if (holder != 0 && holder != slot_->index() + 1) ReapIfDead(mapping_, slot_->lock_file(), holder - 1);
       continue;
     }
-    if (++spins < 64)
+    // Most turns are over within microseconds, and a sleep takes some sixty whatever it asks for: where all wait in turn, each
+    // operation would take as long. Giving the processor away lets the holder run if it is waiting for one.
+    if (++spins < kSpins)
       port::Relax();
+    else if (spins < kSpins + kYields)
+      port::YieldProcessor();
     else
-      port::SleepNanoseconds(std::min<uint64_t>(uint64_t{1000} * spins / 64, 100'000));
+      port::SleepNanoseconds(std::min<uint64_t>(uint64_t{1000} * (spins - kYields) / kSpins, 100'000));
   }
 }
 
