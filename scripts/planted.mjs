@@ -34,11 +34,7 @@ export const planted = {
 }
 
 // A random test may need more than one run, or a longer one.
-const attempts = [
-  { SEED: '1' },
-  { SEED: '2' },
-  { SEED: '3', PONGO_SCALE: '4' },
-]
+const attempts = [{ SEED: '1' }, { SEED: '2' }, { SEED: '3', PONGO_SCALE: '4' }]
 
 export function plantedTests(args) {
   buildTesting()
