@@ -1,12 +1,14 @@
-// Builds the test build of the engine (CMake option PONGO_TESTING) and runs the tests that need it: test/crash, test/fuzz.
+// The tests of docs/reliability.md. Builds the test build of the engine (CMake option PONGO_TESTING) and runs the programs that
+// need it, test/crash and test/fuzz; then, with the product build, those of test/multiprocess that have a long form too.
 //
 //   node scripts/crash.mjs [--release] [--build-only] [--sanitize=address|thread] [name...]
 //
 // --release: the long column of docs/reliability.md; PONGO_SCALE multiplies the work of one program (CI: 1).
-// SEED=n repeats a run. The last line says how many programs passed and failed.
+// SEED=n (PONGODB_SEED in test/multiprocess) repeats a run. The last line says how many programs passed and failed.
 
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, readdirSync, statfsSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,6 +16,9 @@ import { buildCore } from './core.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const releaseScale = 100
+
+// Whole processes in Node and Python. Without a scale they are part of `npm run test:multiprocess`.
+const processTests = ['kill_storm']
 
 // A folder in memory when there is room: the tests make and remove files by the thousand, and sync none of them for real.
 export function scratchFolder() {
@@ -63,17 +68,27 @@ export function crashPrograms() {
     .sort()
 }
 
-export function crashTests(args) {
+function interpret(args) {
   const release = args.includes('--release')
-  const sanitize = args.find((arg) => arg.startsWith('--sanitize='))?.slice('--sanitize='.length) ?? ''
   const wanted = args.filter((arg) => !arg.startsWith('--'))
-  buildTesting(sanitize)
-  if (args.includes('--build-only')) return { passed: 0, failed: 0 }
-  const scale = process.env.PONGO_SCALE ?? String(release ? releaseScale : 1)
+  return {
+    release,
+    sanitize: args.find((arg) => arg.startsWith('--sanitize='))?.slice('--sanitize='.length) ?? '',
+    buildOnly: args.includes('--build-only'),
+    chosen: (names) => (wanted.length === 0 ? names : names.filter((name) => wanted.includes(name))),
+    scale: process.env.PONGO_SCALE ?? String(release ? releaseScale : 1),
+  }
+}
+
+/** Runs the programs of the test build: { passed, failed }. */
+export function crashTests(args) {
+  const { release, sanitize, buildOnly, chosen, scale } = interpret(args)
+  const names = chosen(crashPrograms())
   let passed = 0
   let failed = 0
-  for (const name of crashPrograms()) {
-    if (wanted.length > 0 && !wanted.includes(name)) continue
+  if (names.length > 0) buildTesting(sanitize)
+  if (buildOnly) return { passed, failed }
+  for (const name of names) {
     const timeout = (release ? 24 * 60 : 10) * 60_000
     const result = runProgram(name, { env: { PONGO_SCALE: scale }, sanitize, timeout })
     const took = `${result.seconds.toFixed(1)} s`
@@ -91,7 +106,25 @@ export function crashTests(args) {
   return { passed, failed }
 }
 
+/** Runs the tests with whole processes: how many failed. */
+function longProcessTests(args) {
+  const { sanitize, buildOnly, chosen, scale } = interpret(args)
+  if (buildOnly || sanitize !== '') return 0
+  const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs')
+  const failed = chosen(processTests).filter((name) => {
+    const result = spawnSync(process.execPath, [vitest, 'run', `test/multiprocess/${name}.test.ts`], {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, TMPDIR: scratchFolder(), PONGO_SCALE: scale },
+    })
+    return result.status !== 0
+  })
+  for (const name of failed) process.stdout.write(`  FAILED  ${name}\n`)
+  return failed.length
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { failed } = crashTests(process.argv.slice(2))
+  const args = process.argv.slice(2)
+  const failed = crashTests(args).failed + longProcessTests(args)
   process.exitCode = failed === 0 ? 0 : 1
 }

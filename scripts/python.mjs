@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const interpreter = process.env.PYTHON ?? 'python3'
+export const interpreter = process.env.PYTHON ?? 'python3'
 export const moduleFolder = join(root, 'build/python')
 
 const probe = `

@@ -45,8 +45,9 @@ export function allTests() {
     () => coreTests([]),
     () => crashTests([]),
     () => plantedTests([]),
-    vitest,
+    // Builds the module, whose processes take part in tests of vitest.
     () => pythonTests(),
+    vitest,
     () => one([require.resolve('typescript/bin/tsc'), '-p', 'test/types']),
     () => one(['scripts/pack_test.mjs']),
   ]) {
