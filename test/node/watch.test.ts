@@ -138,6 +138,54 @@ describe('what a change says', () => {
     stop()
   })
 
+  // A reader finds a pair by its value: one that he copied later than the batch was made has to come again with all others.
+  test.each<[string, (db: Database<any>) => { multis: string[]; link: () => void }]>([
+    [
+      'holds what was shown elsewhere',
+      (db) => {
+        db.root.here = {}
+        return {
+          multis: ['tags'],
+          link() {
+            db.root.tags = db.collection({ multi: true })
+            db.root.tags.set('t', { inner: { n: 1 } })
+            db.root.here.inner = db.root.tags.get('t').inner
+          },
+        }
+      },
+    ],
+    [
+      'is one of two MultiCollections',
+      (db) => {
+        db.root.tags = db.collection({ multi: true })
+        db.root.more = db.collection({ multi: true })
+        return {
+          multis: ['more', 'tags'],
+          link() {
+            db.root.here = { inner: { n: 1 } }
+            db.root.tags.set('t', db.root.here)
+            db.root.more.set('t', db.root.here)
+          },
+        }
+      },
+    ],
+  ])('a pair that changed while it was read comes again, when its value %s', async (_, prepare) => {
+    const db = freshDatabase()
+    const { multis, link } = prepare(db)
+    const batches: Change[][] = []
+    await new Promise<void>((resolve) => {
+      const stop = db.watch(db.root, (changes) => {
+        batches.push(changes)
+        if (batches.length === 1) db.root.here.inner.n = 2
+        else resolve(stop())
+      })
+      db.transaction(link)
+    })
+    expect(batches[1]!.filter(({ path }) => multis.includes(path[0] as string))).toMatchObject(
+      multis.map((name) => ({ path: [name], type: 'set' })),
+    )
+  })
+
   test('a value that is set again as it was is no change', async () => {
     const db = freshDatabase()
     db.root.a = 'x'.repeat(1000)

@@ -102,6 +102,7 @@ class FeedWalk {
         outdated_(std::move(watcher->outdated)) {
     watcher->outdated.clear();
     watcher->shown.clear();
+    watcher->shown_multis.clear();
   }
 
   Status Run();
@@ -163,8 +164,10 @@ Status FeedWalk::EmitSet(const ValueView* old_value, const ValueView& value, uin
   change.type = Change::Type::kSet;
   change.value = &value;
   PONGO_TRY(CopyOld(old_value, &change));
-  if (value.type == ValueView::Type::kContainer && !watcher_->shown.emplace(value.id, multi).second && multi != 0)
-    watcher_->shown[value.id] = multi;
+  if (value.type == ValueView::Type::kContainer) {
+    watcher_->shown.insert(value.id);
+    if (multi != 0) watcher_->shown_multis.insert(multi);
+  }
   Emit(&change);
   return Status::Ok();
 }
@@ -200,7 +203,7 @@ Status FeedWalk::Run() {
   const auto missing = [](const Status& status) { return status.ok() || status.code() == Code::kKEY; };
   if (watcher_->reset) {  // the base may not be protected any more
     const Status read = resolve(after_, [&](const ValueView& value) {
-      if (value.type == ValueView::Type::kContainer) watcher_->shown.emplace(value.id, 0);
+      if (value.type == ValueView::Type::kContainer) watcher_->shown.insert(value.id);
     });
     EmitReset();
     return missing(read) ? Status::Ok() : read;
@@ -229,7 +232,7 @@ Status FeedWalk::Target(const ValueView* old_value, const ValueView* value) {
                               value->type == ValueView::Type::kContainer && old_value->id == value->id;
   if (same_container && outdated_.contains(value->id) && watcher_->path.empty()) {
     watcher_->places.clear();
-    watcher_->shown.emplace(value->id, 0);
+    watcher_->shown.insert(value->id);
     EmitReset();
     return Status::Ok();
   }
@@ -237,7 +240,8 @@ Status FeedWalk::Target(const ValueView* old_value, const ValueView* value) {
     PONGO_TRY(Subtree(value->id));
     if (lost_) {
       watcher_->places.clear();
-      watcher_->shown = {{value->id, 0}};
+      watcher_->shown = {value->id};
+      watcher_->shown_multis.clear();
       EmitReset();
     }
     return Status::Ok();
@@ -532,7 +536,7 @@ Status FeedWalk::DiffList(const ObjectEntry& before, const ObjectEntry& after, s
       for (size_t k = 0; k < hunk.inserted; k++) {
         ValueView value;
         PONGO_TRY(decode(gap.after, hunk.after + k, &value));
-        if (value.type == ValueView::Type::kContainer) watcher_->shown.emplace(value.id, 0);
+        if (value.type == ValueView::Type::kContainer) watcher_->shown.insert(value.id);
         visitor_->OnInserted(value);
       }
       if (hunk.inserted != 0) fresh->push_back({index, index + hunk.inserted});
@@ -563,11 +567,10 @@ Status SettleBatch(Mapping* mapping, Watcher* watcher, const Base& now) {
                           return Status::Ok();
                         }));
   FeedMarks marks(mapping, now.table);
-  for (const auto& [id, multi] : watcher->shown) marks.AddTop(id);
+  for (const uint64_t id : watcher->shown) marks.AddTop(id);
   PONGO_TRY(marks.Reached(ids, &watcher->outdated));
   // The value of a pair may hold any of the outdated ones, and it is by its value that a reader finds a pair.
-  for (const auto& [id, multi] : watcher->shown)
-    if (multi != 0 && !watcher->outdated.empty()) watcher->outdated.insert(multi);
+  if (!watcher->outdated.empty()) watcher->outdated.insert(watcher->shown_multis.begin(), watcher->shown_multis.end());
   return Status::Ok();
 }
 

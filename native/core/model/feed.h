@@ -63,8 +63,9 @@ struct Watcher {
 
   // Containers that the last batch has shown as new. Whoever copies one may copy a later state than that of the batch: if it
   // changes before he is done with the batch, it is shown again, whole, with the next one.
-  std::unordered_map<uint64_t, uint64_t> shown;  // with the MultiCollection whose value it is, or 0
-  std::unordered_set<uint64_t> outdated;  // of these, the ones to show again; a value of a MultiCollection with all the others
+  std::unordered_set<uint64_t> shown;
+  std::unordered_set<uint64_t> shown_multis;  // the MultiCollections of which a pair with such a value was shown
+  std::unordered_set<uint64_t> outdated;      // what is to be shown again: of the shown, and of their MultiCollections
   bool settled = true;                    // shown has been looked through
 
   // Where the containers of a large keyed container are, once one of them has changed: kept up to date by each batch.

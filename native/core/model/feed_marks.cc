@@ -10,6 +10,21 @@ constexpr uint64_t kRegistryIdMax = kCompanionsId;
 
 }  // namespace
 
+// *sure = false: it may have parents that are not known. *parent = 0: it has none.
+Status FeedMarks::Parent(uint64_t id, bool* sure, uint64_t* parent) {
+  *sure = true;
+  *parent = 0;
+  bool present;
+  ObjectEntry entry;
+  PONGO_TRY(FindObject(mapping_, table_, id, &present, &entry));
+  // The first link of the root is to nothing, and what the engine keeps for itself has no place.
+  const bool is_top = id == kRootId ? entry.links() <= 1 : id <= kRegistryIdMax;
+  if (!present || entry.links() == 0 || is_top) return Status::Ok();
+  *sure = entry.links() == 1 && entry.parent_id() != 0;
+  if (*sure) *parent = entry.parent_id();
+  return Status::Ok();
+}
+
 // *sure = false: a container on the way may have parents that are not known. *top = 0: no way leads to a top.
 Status FeedMarks::Climb(uint64_t id, bool* sure, uint64_t* top) {
   *sure = true;
@@ -24,22 +39,16 @@ Status FeedMarks::Climb(uint64_t id, bool* sure, uint64_t* top) {
       *top = found->second;
       break;
     }
-    bool present;
-    ObjectEntry entry;
-    PONGO_TRY(FindObject(mapping_, table_, at, &present, &entry));
-    // The first link of the root is to nothing, and what the engine keeps for itself has no place.
-    const bool is_top = at == kRootId ? entry.links() <= 1 : at <= kRegistryIdMax;
-    if (!present || entry.links() == 0 || is_top) {
+    uint64_t parent;
+    PONGO_TRY(Parent(at, sure, &parent));
+    if (!*sure) return Status::Ok();
+    if (parent == 0) {
       *top = 0;
       break;
     }
-    if (entry.links() != 1 || entry.parent_id() == 0) {
-      *sure = false;
-      return Status::Ok();
-    }
     known_[at] = 0;  // a cycle ends here
     way.push_back(at);
-    at = entry.parent_id();
+    at = parent;
   }
   for (size_t i = way.size(); i-- > 0;) {
     known_[way[i]] = *top;
@@ -59,10 +68,14 @@ Status FeedMarks::Find(const std::vector<uint64_t>& ids) {
 }
 
 Status FeedMarks::Reached(const std::vector<uint64_t>& ids, std::unordered_set<uint64_t>* tops) {
-  for (const uint64_t id : ids) {
+  std::vector<uint64_t> todo = ids;
+  while (!todo.empty()) {
     bool sure;
-    uint64_t top;
-    PONGO_TRY(Climb(id, &sure, &top));
+    uint64_t above;
+    PONGO_TRY(Climb(todo.back(), &sure, &above));
+    todo.pop_back();
+    if (sure && (above == 0 || !tops->insert(above).second)) continue;
+    if (sure) PONGO_TRY(Parent(above, &sure, &above));
     if (!sure) {
       PONGO_TRY(ReadAll(ids));
       for (const uint64_t each : tops_)
@@ -71,7 +84,7 @@ Status FeedMarks::Reached(const std::vector<uint64_t>& ids, std::unordered_set<u
         if (tops_.contains(each)) tops->insert(each);
       return Status::Ok();
     }
-    if (top != 0) tops->insert(top);
+    if (above != 0) todo.push_back(above);
   }
   return Status::Ok();
 }

@@ -24,7 +24,7 @@ class FeedMarks {
   void AddTop(uint64_t id) { tops_.insert(id); }
   // Marks the ways to the tops. O(ids * depth), or O(size of what is below the tops).
   Status Find(const std::vector<uint64_t>& ids);
-  // The tops that some of these lie below, or are. At the same cost.
+  // All tops that some of these lie below, or are: those above another top too. At the same cost.
   Status Reached(const std::vector<uint64_t>& ids, std::unordered_set<uint64_t>* tops);
 
   // Whether something marked lies below a marked container.
@@ -33,6 +33,7 @@ class FeedMarks {
   const std::unordered_set<uint64_t>& ChildrenOf(uint64_t id) const { return children_.find(id)->second; }
 
  private:
+  Status Parent(uint64_t id, bool* sure, uint64_t* parent);
   Status Climb(uint64_t id, bool* sure, uint64_t* top);
   Status ReadAll(const std::vector<uint64_t>& ids);
 
