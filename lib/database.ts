@@ -203,9 +203,7 @@ export class Database<T extends object = Record<string, any>> {
   snapshot(): Snapshot<T> {
     const handle = this.#open()
     handle.outside('snapshot()')
-    const state = new SnapshotState(handle, handle.native.snapshot())
-    handle.snapshots.set(state.view, new WeakRef(state))
-    return new Snapshot<T>(state)
+    return new Snapshot<T>(new SnapshotState(handle))
   }
 
   /**

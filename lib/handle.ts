@@ -41,41 +41,64 @@ const collected = new FinalizationRegistry<{ cache: Cache; id: number; native: N
 )
 
 // Snapshots that nobody released: their space must not be pinned for ever.
-const forgotten = new FinalizationRegistry<{
-  native: NativeDb
-  view: View
-  snapshots: Map<View, unknown>
-}>(({ native, view, snapshots }) => {
-  snapshots.delete(view)
+const forgotten = new FinalizationRegistry<Pin>((pin) => {
+  pin.shown?.delete(pin.view)
   try {
-    native.release(view)
+    pin.native.release(pin.view)
   } catch {
     // Closed in the meantime, which released it.
   }
 })
 
+interface Pin {
+  readonly native: NativeDb
+  readonly view: View
+  /** The snapshots that containers are looked up in, once this one is among them. */
+  shown: Map<View, unknown> | undefined
+}
+
 /** What the proxies of one snapshot share; released when the program says so or when all of them are gone. */
 export class SnapshotState {
-  readonly cache: Cache = new Map()
+  readonly version: number
+  readonly #pin: Pin
+  #cache: Cache | undefined
   #released = false
 
-  constructor(
-    readonly handle: Handle,
-    readonly view: View,
-  ) {
-    forgotten.register(this, { native: handle.native, view, snapshots: handle.snapshots }, this)
+  constructor(readonly handle: Handle) {
+    const { native } = handle
+    this.#pin = { native, view: native.snapshot(), shown: undefined }
+    this.version = handle.numbers[0]!
+    forgotten.register(this, this.#pin, this)
+  }
+
+  get view(): View {
+    return this.#pin.view
+  }
+
+  get cache(): Cache {
+    return (this.#cache ??= new Map())
   }
 
   get released(): boolean {
     return this.#released
   }
 
+  /** The proxy of a container in this snapshot. Many snapshots never show one: only the first makes it known to the handle. */
+  container(kind: Kind, id: number): object {
+    const { handle } = this
+    if (this.#pin.shown === undefined) {
+      this.#pin.shown = handle.snapshots
+      handle.snapshots.set(this.view, new WeakRef(this))
+    }
+    return handle.container(kind, id, this.view)
+  }
+
   release(): void {
     if (this.#released) return
     this.#released = true
     forgotten.unregister(this)
-    this.handle.snapshots.delete(this.view)
-    this.handle.native.release(this.view)
+    this.#pin.shown?.delete(this.view)
+    this.#pin.native.release(this.view)
   }
 }
 
@@ -102,7 +125,7 @@ export class Handle implements Makers {
   readonly snapshots = new Map<View, WeakRef<SnapshotState>>()
   /** What makes the plain copies of records, by shape: see packed.ts. */
   readonly records = new Map<number, RecordMaker>()
-  /** The numbers of the record that the addon returned last. */
+  /** The numbers of the record that the addon returned last, or the version of the snapshot. */
   readonly numbers = new Float64Array(128)
   durability: NativeOptions['durability']
   newKey: NewKey | null = null
@@ -262,7 +285,8 @@ export class Handle implements Makers {
 
   /** Refuses what has no meaning inside a transaction. */
   outside(what: string): void {
-    if (this.native.inTransaction()) throw pongoError('ARG', `${what} cannot be used inside a transaction`)
+    if (busy.length > 0 && this.native.inTransaction())
+      throw pongoError('ARG', `${what} cannot be used inside a transaction`)
   }
 
   /** What this handle holds and waits for. */

@@ -19,12 +19,10 @@ import type { Dict } from './types'
  */
 export class Snapshot<T extends object = Record<string, any>> {
   readonly #state: SnapshotState
-  readonly #version: number
 
   /** @internal Made by `db.snapshot()`. */
   constructor(state: SnapshotState) {
     this.#state = state
-    this.#version = state.handle.native.version(state.view)
   }
 
   #view(): number {
@@ -35,14 +33,15 @@ export class Snapshot<T extends object = Record<string, any>> {
 
   /** The root as it was. */
   get root(): Dict<T> {
+    this.#view()
     const { handle } = this.#state
-    return handle.container(handle.rootKind, handle.rootId, this.#view()) as Dict<T>
+    return this.#state.container(handle.rootKind, handle.rootId) as Dict<T>
   }
 
   /** The number of the version; later ones are greater. */
   get version(): number {
     if (this.#state.handle.closed) throw pongoError('CLOSED', `the database ${this.#state.handle.path} is closed`)
-    return this.#version
+    return this.#state.version
   }
 
   /**
@@ -63,7 +62,7 @@ export class Snapshot<T extends object = Record<string, any>> {
     if (ref.handle.identity !== handle.identity)
       throw pongoError('ARG', 'Snapshot.get: the container is of another database')
     const kind = handle.native.kind(view, ref.id)
-    return kind === 0 ? undefined : (handle.container(kind, ref.id, view) as C)
+    return kind === 0 ? undefined : (this.#state.container(kind, ref.id) as C)
   }
 
   /**
@@ -91,6 +90,6 @@ export class Snapshot<T extends object = Record<string, any>> {
   }
 
   [inspect.custom](): string {
-    return `Snapshot { version: ${this.#version}${this.#state.released ? ', released' : ''} }`
+    return `Snapshot { version: ${this.#state.version}${this.#state.released ? ', released' : ''} }`
   }
 }

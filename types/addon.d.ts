@@ -197,6 +197,7 @@ export interface NativeDb {
   bar(on: boolean): void
 
   // -- snapshots --
+  /** Leaves the number of its version in numbers[0]. */
   snapshot(): View
   release(view: View): void
   /** The version of a view; 0 = the current one. */
