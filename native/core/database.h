@@ -48,12 +48,14 @@ class Session {
   Status Close();  // idempotent
   // One more session on the same file, with the options of this one: for another thread.
   Result<std::unique_ptr<Session>> Another();
-  // Called around every wait of this session for other committers or for the disk.
+  // Called around every wait of this session for other committers, for the disk or for a lock, and during the last.
   void SetWaitHooks(const WaitHooks& hooks);
 
   // -- keyed containers --
   // `found` is called at most once, with the value, while the version it came from cannot be reclaimed.
   Status Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor found);
+  // As Get, without the value; in an LRU Collection it counts as no use.
+  Status Has(uint64_t view, uint64_t id, const Key& key, bool* present);
   Status Set(uint64_t id, const Key& key, const Input& value, uint32_t flags);
   Status Delete(uint64_t id, const Key& key, bool* was_present);
   // One value of a key of a MultiCollection.
@@ -149,7 +151,8 @@ class Session {
   Status StartBackup(uint64_t view, const std::string& target, bool overwrite, uint64_t* pinned, std::unique_ptr<Backup>* backup);
   // -- coordination across processes (store/lock_table.h); not on a readOnly handle, not inside a transaction --
   // What is acquired belongs to this session: closing it, and the death of its process, give it back. Not re-entrant.
-  // Blocks the thread until the lock is granted; TIMEOUT. *id = 0: not available, and wish.if_available.
+  // Blocks the thread until the lock is granted; TIMEOUT; CLOSED when the wait hooks end the wait. *id = 0: not available, and
+  // wish.if_available.
   Status Acquire(const LockWish& wish, uint64_t timeout_ns, uint64_t* id);
   // Never blocks. Not *granted: `listener` is told later. until_lost: it is told too when the lock is stolen.
   Status AcquireLater(const LockWish& wish, uint64_t timeout_ns, LockListener* listener, bool until_lost, uint64_t* id,
@@ -207,6 +210,7 @@ class Session {
 
  private:
   explicit Session(std::unique_ptr<SessionImpl> impl);
+  Status Look(uint64_t view, uint64_t id, const Key& key, bool use, ValueVisitor found);
   std::unique_ptr<SessionImpl> impl_;
 };
 

@@ -18,6 +18,14 @@ Status CheckLock(const SessionImpl& s) {
   return s.transaction.active() ? Status(Code::kARG, "locks, semaphores and events cannot be used inside a transaction") : Status::Ok();
 }
 
+// Ends a wait that was given up, unless the lock has been granted meanwhile. *ended = false: somebody is stopped in the table, and until
+// he goes on the request stays queued.
+Status GiveUp(LockTable* table, const LockTicket& ticket, const Status& why, bool* ended) {
+  RequestState was;
+  *ended = table->Cancel(ticket, &was).ok();
+  return *ended && was == RequestState::kPending ? why : Status::Ok();
+}
+
 // Sleeps until the request is no longer pending. Its waker is the slot of this thread.
 Status Await(SessionImpl* s, LockTable* table, const LockTicket& ticket, uint64_t deadline) {
   const std::atomic<uint32_t>& wake = s->slot.area()->lock_wake;
@@ -26,12 +34,18 @@ Status Await(SessionImpl* s, LockTable* table, const LockTicket& ticket, uint64_
     const uint32_t seen = wake.load(std::memory_order_acquire);
     if (table->State(ticket) != RequestState::kPending) return Status::Ok();
     const uint64_t now = port::Nanoseconds();
+    bool ended = false;
     if (now >= deadline) {
-      RequestState was;
-      if (!table->Cancel(ticket, &was).ok()) continue;  // somebody is stopped in the table: until then it stays queued
-      return was == RequestState::kPending ? kLockTimeout : Status::Ok();
+      const Status status = GiveUp(table, ticket, kLockTimeout, &ended);
+      if (ended) return status;
+      continue;
     }
-    if (!port::FutexWait(&wake, seen, std::min(kLockWatchNs, deadline - now))) table->ReapOwnersBefore({ticket});
+    if (port::FutexWait(&wake, seen, std::min(kLockWatchNs, deadline - now))) continue;
+    table->ReapOwnersBefore({ticket});
+    const WaitHooks& hooks = s->wait_hooks;
+    if (hooks.interrupted == nullptr || !hooks.interrupted(hooks.context)) continue;
+    const Status status = GiveUp(table, ticket, kLockInterrupted, &ended);
+    if (ended) return status;
   }
 }
 

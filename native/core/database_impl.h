@@ -27,6 +27,7 @@ inline constexpr Status kForked(Code::kFORK, "this handle was opened before fork
 inline constexpr Status kReadOnly(Code::kREADONLY, "the handle was opened with readOnly");
 inline constexpr Status kNoSnapshot(Code::kSNAPSHOT, "the snapshot was released");
 inline constexpr Status kLockTimeout(Code::kTIMEOUT, "the lock was not granted within the time allowed");
+inline constexpr Status kLockInterrupted(Code::kCLOSED, "the waiting for the lock was ended: its thread is being stopped");
 inline constexpr Status kRevoked(Code::kSNAPSHOT, "the snapshot was revoked: the database needed the space that it pinned");
 inline constexpr Status kDiskError(Code::kIO, "the disk reported an error: nothing more can be made durable; back up the data, or sync with { rewrite: true }");
 inline constexpr size_t kCacheSize = 16;

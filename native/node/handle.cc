@@ -13,6 +13,15 @@ using Owner = std::shared_ptr<Handle>;
 
 void DeleteOwner(napi_env, void* data, void*) { delete static_cast<Owner*>(data); }
 
+// Whether JavaScript can no longer run here: the worker is being terminated, or its process ends. An operation that could call into
+// JavaScript fails then, whatever it is.
+bool IsStopping(void* context) {
+  const auto env = static_cast<napi_env>(context);
+  napi_value undefined = nullptr;
+  bool same = false;
+  return napi_get_undefined(env, &undefined) != napi_ok || napi_strict_equals(env, undefined, undefined, &same) != napi_ok;
+}
+
 constexpr const char* kHookNames[kHookCount] = {"error", "container", "uuid"};
 
 }  // namespace
@@ -20,6 +29,10 @@ constexpr const char* kHookNames[kHookCount] = {"error", "container", "uuid"};
 Handle::Handle(napi_env env, std::shared_ptr<Environment> environment, std::unique_ptr<Session> session)
     : env_(env), environment_(std::move(environment)), session_(std::move(session)) {
   environment_->Add(this);
+  WaitHooks hooks;
+  hooks.interrupted = IsStopping;
+  hooks.context = env_;
+  session_->SetWaitHooks(hooks);
 }
 
 // No background work is under way: it would share this object.

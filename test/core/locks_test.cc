@@ -93,6 +93,23 @@ TEST(SessionsWaitAndAreTold) {
   CHECK(TryTake(c.get(), kMutex, &other));
 }
 
+// As when a thread is to end: its hooks say so, and it gives up its place.
+TEST(AWaitEndsWhenItsHooksSaySo) {
+  Folder folder;
+  auto a = OpenSession(folder.File("db")), b = OpenSession(folder.File("db")), c = OpenSession(folder.File("db"));
+  const uint64_t held = Take(a.get(), kMutex);
+  std::atomic<int> asked{0};
+  WaitHooks hooks;
+  hooks.interrupted = [](void* context) { return static_cast<std::atomic<int>*>(context)->fetch_add(1) == 2; };
+  hooks.context = &asked;
+  b->SetWaitHooks(hooks);
+  uint64_t id;
+  CHECK_CODE(b->Acquire(kMutex, kFailSafe, &id), CLOSED);
+  CHECK_EQ(asked.load(), 3);
+  CHECK_OK(a->ReleaseLock(held));
+  CHECK(TryTake(c.get(), kMutex, &id));
+}
+
 TEST(AStolenLockIsTold) {
   Folder folder;
   auto a = OpenSession(folder.File("db")), b = OpenSession(folder.File("db"));

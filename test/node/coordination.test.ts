@@ -1,5 +1,6 @@
 // Locks, semaphores and events within one process; between processes: test/multiprocess/locks.test.ts.
 
+import { spawn } from 'node:child_process'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { once } from 'node:events'
@@ -333,5 +334,45 @@ describe('a handle', () => {
       for (const hold of await Promise.all(next)) hold.release()
       expect(await db.locks.request('n', { ifAvailable: true }, (lock) => lock?.name)).toBe('n')
     }
+  })
+
+  describe('a worker that blocks its thread in acquireSync', () => {
+    const pongodb = new URL('../../dist/index.js', import.meta.url).pathname
+    const writer = `
+      const { workerData } = require('node:worker_threads')
+      require(workerData.pongodb).open(workerData.path).rwlock('a').write.acquireSync()`
+
+    // Readers wait behind a waiting writer: that shows it.
+    async function writerWaits(db: Database<any>): Promise<void> {
+      for (let hold; (hold = db.rwlock('a').read.tryAcquire()) !== undefined; await new Promise(setImmediate))
+        hold.release()
+    }
+
+    it('can be terminated, and leaves the queue', async () => {
+      const path = freshPath()
+      const db = openAt(path)
+      const hold = db.rwlock('a').read.acquireSync()
+      const worker = new Worker(writer, { eval: true, workerData: { path, pongodb } })
+      await writerWaits(db)
+      await worker.terminate()
+      db.rwlock('a').read.tryAcquire()!.release()
+      hold.release()
+    })
+
+    it('does not keep its process from ending', async () => {
+      const path = freshPath()
+      const db = openAt(path)
+      const hold = db.rwlock('a').read.acquireSync()
+      const text = `
+        const { Worker } = require('node:worker_threads')
+        const { path, pongodb } = ${JSON.stringify({ path, pongodb })}
+        new Worker(${JSON.stringify(writer)}, { eval: true, workerData: { path, pongodb } })
+        process.stdin.on('end', () => process.exit(7)).resume()`
+      const child = spawn(process.execPath, ['-e', text], { stdio: ['pipe', 'inherit', 'inherit'] })
+      await writerWaits(db)
+      child.stdin.end()
+      expect(await once(child, 'exit')).toEqual([7, null])
+      hold.release()
+    })
   })
 })

@@ -1,6 +1,6 @@
 // What a language binding does around a wait inside the engine: a Python thread lets other threads run meanwhile.
 //
-// Called on the waiting thread, in pairs, never nested, only at points where the session that waits holds nothing that
+// before and after: called on the waiting thread, in pairs, never nested, only at points where the session that waits holds nothing that
 // another session of the process needs. The hooks must not use the session.
 #ifndef PONGO_UTIL_WAIT_HOOKS_H_
 #define PONGO_UTIL_WAIT_HOOKS_H_
@@ -10,6 +10,8 @@ namespace pongo {
 struct WaitHooks {
   void (*before)(void* context) = nullptr;
   void (*after)(void* context) = nullptr;
+  // Between before and after, every now and then in a wait that may last for ever: true ends it.
+  bool (*interrupted)(void* context) = nullptr;
   void* context = nullptr;
 };
 
