@@ -244,7 +244,7 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
   }
 
   /**
-   * Whether a key is present. O(log n).
+   * Whether a key is present. In an LRU Collection it does not count as a use. O(log n).
    *
    * @example
    * users.has('ann')

@@ -64,10 +64,18 @@ Status AbsentIfExpired(const Found& found, bool* present) {
 
 }  // namespace
 
-Status Session::Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor found) {
+Status Session::Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor found) { return Look(view, id, key, true, found); }
+
+Status Session::Has(uint64_t view, uint64_t id, const Key& key, bool* present) {
+  *present = false;
+  return Look(view, id, key, false, [present](const ValueView&) { *present = true; });
+}
+
+// `use`: finding the entry counts as a use of it, where that matters.
+Status Session::Look(uint64_t view, uint64_t id, const Key& key, bool use, ValueVisitor found) {
   SessionImpl& s = *impl_;
   if (view != 0 || s.transaction.active() || !s.Check().ok()) [[unlikely]]
-    return s.Read(view, [&](const ReadView& v) { return GetValue(v, id, key, found); });
+    return s.Read(view, [&](const ReadView& v) { return GetValue(use ? v : ReadView(v).NotingUses(false), id, key, found); });
   // The hot path: as Read, with the container's entry remembered as long as the root word stays.
   const uint64_t word = s.slot.Announce();
   SessionImpl::CacheEntry& cached = s.cache[id % kCacheSize];
@@ -86,7 +94,7 @@ Status Session::Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor fou
     if (status.ok() && entry.kind() == static_cast<uint8_t>(Kind::kList))
       status = Status(Code::kTYPE, "the operation needs a Dict or Collection, and this is a List");
     if (status.ok() && entry.kind() == static_cast<uint8_t>(Kind::kMulti)) {
-      status = GetValue(ReadView(s.mapping, base.table), id, key, found);
+      status = GetValue(ReadView(s.mapping, base.table), id, key, found);  // is never bounded
       s.slot.Clear();
       return status;
     }
@@ -95,7 +103,7 @@ Status Session::Get(uint64_t view, uint64_t id, const Key& key, ValueVisitor fou
   if (status.ok()) {
     Found entry;
     Stamp stamp;
-    if (cached.entry.is_lru() && !s.file->read_only()) [[unlikely]] {  // fetched while the tree is searched
+    if (use && cached.entry.is_lru() && !s.file->read_only()) [[unlikely]] {  // fetched while the tree is searched
       stamp = StampOf(s.mapping, id, cached.entry, key);
       __builtin_prefetch(stamp.bucket, 1);
     }

@@ -36,9 +36,7 @@ napi_value Has(napi_env env, napi_callback_info info) {
   Session* session = Live(handle);
   if (session == nullptr) return nullptr;
   bool found = false;
-  const Status status = session->Get(view, id, key.key(), [&found](const ValueView& value) {
-    found = value.type != ValueView::Type::kAbsent;
-  });
+  const Status status = session->Has(view, id, key.key(), &found);
   if (!status.ok()) [[unlikely]] return Throw(handle, status, key.key());
   return Boolean(env, found);
 }

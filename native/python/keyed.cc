@@ -82,7 +82,7 @@ int Contains(PyObject* self, PyObject* name) {
   Place place;
   if (!ReadKey(proxy->handle, name, &key) || !ReadPlace(proxy, &place)) return -1;
   bool present = false;
-  const Status status = place.session->Get(place.view, proxy->id, key.key(), [&](const ValueView&) { present = true; });
+  const Status status = place.session->Has(place.view, proxy->id, key.key(), &present);
   if (status.ok()) return present ? 1 : 0;
   Raise(status);
   return -1;

@@ -65,7 +65,7 @@ test('lru: among few entries the order of uses is exact', () => {
   const random = new Random(1)
   for (let i = 0; i < 2000; i++) {
     const key = random.below(2 * room)
-    switch (random.below(6)) {
+    switch (random.below(7)) {
       case 0:
         expect(cache.get(key)).toBe(model.get(key))
         use(key)
@@ -81,8 +81,12 @@ test('lru: among few entries the order of uses is exact', () => {
         expect(cache.delete(key)).toBe(model.delete(key))
         break
       case 4:
+        expect(cache.has(key)).toBe(model.has(key)) // no use
+        break
+      case 5:
         expect(() =>
           db.transaction(() => {
+            expect(cache.has(key)).toBe(model.has(key))
             cache.set(-1 - key, i)
             throw new Error('aborted')
           }),
