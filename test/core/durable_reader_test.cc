@@ -281,6 +281,57 @@ TEST(AReaderWithoutPermissionSeesTheLastCheckpoint) {
   VerifyClean(writer.get());
 }
 
+// Counts what a batch says: all keys, and one number for all.
+class GenerationSeen final : public ChangeVisitor {
+ public:
+  void OnChange(const Change& change) override {
+    const bool fits = change.type == Change::Type::kSet && change.path_size == 1 && (keys == 0 || change.value->integer == generation);
+    generation = fits ? change.value->integer : -1;
+    keys++;
+  }
+  void OnInserted(const ValueView&) override { generation = -1; }
+  int64_t generation = 0;
+  int keys = 0;
+};
+
+TEST(AWatcherWithoutPermissionIsToldOfEachCheckpointAsAWhole) {
+  constexpr int64_t kLast = 200;
+  Shared shared;
+  auto writer = OpenSession(shared.path, shared.options);
+  REQUIRE(writer != nullptr);
+  CHECK(SetAll(writer.get(), 0));
+  CHECK(writer->Sync().ok());
+  Pipe ready;
+  const pid_t child = StartChild([&]() -> int {
+    if (!BecomeNobody()) return 1;
+    OpenOptions options = ReadOnly();
+    options.checkpoint_interval_ms = 1;  // follows in the background
+    auto reader = OpenSession(shared.path, options);
+    if (reader == nullptr) return 2;
+    uint64_t watcher = 0;
+    if (!reader->Watch(kRootId, nullptr, 0, 0, &watcher).ok()) return 3;
+    char byte = 0;
+    ready.Send(byte);
+    for (int64_t last = 0; last != kLast;) {
+      bool changed = false;
+      if (!reader->WaitChanges(watcher, port::kForever, &changed).ok()) return 4;
+      GenerationSeen seen;
+      if (!reader->Changes(watcher, &seen).ok()) return 5;
+      if (seen.keys == 0) continue;
+      if (seen.keys != kKeys || seen.generation <= last || seen.generation % 10 != 0) return 6;
+      last = seen.generation;
+    }
+    return reader->Close().ok() ? 0 : 7;
+  });
+  char byte = 0;
+  REQUIRE(ready.Receive(&byte));
+  for (int64_t g = 1; g <= kLast; g++) {
+    CHECK(SetAll(writer.get(), g));
+    if (g % 10 == 0) CHECK(writer->Sync().ok());
+  }
+  CHECK_EQ(AwaitChild(child), 0);
+}
+
 // Writers churn through the space while readers of another user look: what they see is always a checkpoint, never a mixture.
 TEST(ReadersSeeCheckpointsWhileWritersChurn) {
   Shared shared;

@@ -4,7 +4,7 @@ import { freshDatabase } from '../support/database'
 import { startProcess, type Member } from '../support/group'
 
 const program = fileURLToPath(new URL('./programs/watcher.mjs', import.meta.url))
-const start = (path: string): Promise<Member> => startProcess(path, program)
+const start = (path: string, ...more: string[]): Promise<Member> => startProcess(path, program, ...more)
 
 interface Followed {
   difference: string | null
@@ -21,7 +21,7 @@ test('models that apply what watchers report equal the database in the end, when
   const { prepare } = (await import('./programs/random_changes.mjs' as string)) as { prepare(db: unknown): void }
   prepare(db)
   const writers = await Promise.all([0, 1, 2].map(() => start(db.path)))
-  const readers = await Promise.all([0, 1].map(() => start(db.path)))
+  const readers = await Promise.all([start(db.path, 'readOnly'), start(db.path)])
   await readers[0]!.run('follow', { name: 'callback', how: 'callback' })
   await readers[1]!.run('follow', { name: 'slow', how: 'iteration', milliseconds: 100 })
   await readers[1]!.run('restless')

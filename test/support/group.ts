@@ -48,8 +48,8 @@ class Mailbox {
   }
 }
 
-export async function startProcess(path: string, program = member): Promise<Member> {
-  const child = fork(program, [path], { execArgv: [] })
+export async function startProcess(path: string, program = member, ...more: string[]): Promise<Member> {
+  const child = fork(program, [path, ...more], { execArgv: [] })
   const mailbox = new Mailbox()
   const exited = once(child, 'exit')
   child.on('message', (message) => mailbox.take(message as Message))

@@ -1,10 +1,11 @@
-// A process that changes or follows a shared database. As member.mjs: it says 'ready', then answers each message.
+// A process that changes or follows a shared database. As member.mjs: it says 'ready', then answers each message. With 'readOnly' as
+// its second argument it may only follow.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { open } from 'pongodb'
 import { generator, Model, step } from './random_changes.mjs'
 
-const db = open(process.argv[2])
+const db = open(process.argv[2], { readOnly: process.argv[3] === 'readOnly' })
 const { root } = db
 
 let balls

@@ -1,0 +1,60 @@
+// Turns: no transaction can lose for ever.
+
+#include <atomic>
+#include <thread>
+
+#include "store/turn.h"
+#include "support.h"
+
+namespace pongo {
+namespace {
+
+using test::Folder;
+using test::GetInt;
+using test::IntInput;
+using test::OpenSession;
+using test::TextKey;
+
+// The rival commits to what the transaction has read, in each of its runs, unless it is kept waiting: without turns the transaction
+// would lose for ever.
+TEST(ATransactionThatAlwaysLosesGetsItsTurn) {
+  constexpr int64_t kRunsMax = 100'000;  // ends a test that has failed
+  const Folder folder;
+  auto session = OpenSession(folder.File("db"));
+  auto rival = OpenSession(folder.File("db"));
+  REQUIRE(session != nullptr && rival != nullptr);
+  std::atomic<bool> waits{false};
+  WaitHooks hooks;
+  hooks.before = [](void* context) { static_cast<std::atomic<bool>*>(context)->store(true); };
+  hooks.after = [](void* context) { static_cast<std::atomic<bool>*>(context)->store(false); };
+  hooks.context = &waits;
+  rival->SetWaitHooks(hooks);
+  std::atomic<int64_t> commits{0};
+  std::atomic<bool> stop{false};
+  CHECK(session->Set(kRootId, TextKey("n").key(), IntInput(0), 0).ok());
+  std::thread rivalry([&] {
+    while (!stop) {
+      CHECK(rival->Set(kRootId, TextKey("n").key(), IntInput(commits + 1), 0).ok());
+      commits++;
+    }
+  });
+  int64_t runs = 0;
+  bool committed = false;
+  while (!committed && ++runs < kRunsMax) {
+    CHECK(session->Begin().ok());
+    const int64_t before = commits;
+    CHECK(GetInt(session.get(), 0, kRootId, "n") >= 0);
+    CHECK(session->Set(kRootId, TextKey("m").key(), IntInput(runs), 0).ok());
+    while (commits == before && !waits) port::YieldProcessor();
+    CHECK(session->Commit(&committed).ok());
+  }
+  stop = true;
+  rivalry.join();
+  CHECK(committed);
+  CHECK(runs > static_cast<int64_t>(Turn::kLongPatience));
+  CHECK_EQ(GetInt(session.get(), 0, kRootId, "m"), runs);
+  CHECK_EQ(GetInt(session.get(), 0, kRootId, "n"), commits.load());
+}
+
+}  // namespace
+}  // namespace pongo
