@@ -72,7 +72,7 @@ Result<bool> NodeEditor::Own(Node* node, uint32_t slots, uint32_t heap) {
   const uint32_t bytes_max = leaf ? kLeafBytesMax : kInnerBytesMax;
   const bool growing = slots != 0 || heap != 0;
   if (slots != 0 && (count > count_max || node->shaped())) return false;
-  if (growing && node->heap_dead() > node->heap_size() / 2 && node->heap_dead() > 128) return false;  // compact instead
+  if (growing && node->heap_dead() > node->heap_size() / 2 && node->heap_dead() > kDeadMax) return false;  // compact instead
   uint32_t capacity = count;
   uint32_t heap_wanted = node->heap_size() + heap;
   const auto bytes_for = [&](uint32_t entries) {

@@ -16,6 +16,9 @@
 
 namespace pongo {
 
+// Up to so many bytes of a heap may be dead, however few are not: to leave them out means to build the node anew.
+inline constexpr uint32_t kDeadMax = 128;
+
 // A value ready for a leaf: a final word, or bytes that the leaf takes into its heap.
 struct Payload {
   Word word = kNullWord;

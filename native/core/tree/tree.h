@@ -42,6 +42,8 @@ class TreeReader {
   // *present tells whether *found was set.
   Status Find(Ref root, const Key& key, bool* present, Found* found) const;
   Status FindAt(Ref root, uint64_t position, bool* present, Found* found) const;
+  // Starts loading the leaf that holds the key, or would: for a caller that has something else to do before it needs it.
+  Status Expect(Ref root, const Key& key) const;
   // Number of entries whose key is below `key`, and whether the key itself is there.
   Status Rank(Ref root, const Key& key, uint64_t* rank, bool* equal) const;
   Status Count(Ref root, uint64_t* count) const;
@@ -96,7 +98,7 @@ class TreeWriter : public TreeReader {
   Status Build(LeafItem* items, size_t count, Ref* root);
   // Sequences: adds entries behind the last one, as leaves of their own. O(n).
   Status Append(LeafItem* items, size_t count, Ref* root);
-  // Sequences: removes the whole leaf at the end of the path, of a tree that has more than one.
+  // Removes the whole leaf at the end of the path, of a tree that has more than one.
   Status EraseLeaf(Path* path, Ref* root);
   // Drops all nodes and long keys (not the blobs of values). O(n).
   Status DropAll(Ref root);
@@ -118,6 +120,9 @@ class TreeWriter : public TreeReader {
   Status SplitInner(Node* inner, uint32_t at, Change* below, Change* change);
   Status RiseErase(Path* path, int64_t delta, Ref* root);
   size_t LeafFit(const LeafItem* items, size_t count) const;
+  Status DropLongKey(const Node& leaf, uint32_t index);
+  bool IsSmall(const Node& leaf) const;
+  bool HasSmallNeighbour(const Path& path, uint32_t count) const;
   Status MergeSmall(Path* path, uint32_t level_index, bool* merged);
   WriteSet* writes() const { return editor_.writes(); }
 

@@ -54,6 +54,24 @@ Status TreeReader::FindAt(Ref root, uint64_t position, bool* present, Found* fou
   }
 }
 
+Status TreeReader::Expect(Ref root, const Key& key) const {
+  if (root == kNullRef) return Status::Ok();
+  Node node;
+  PONGO_TRY(Open(root, -1, &node));
+  for (uint32_t level = node.level(); level > 0; level--) {
+    const uint32_t i = FindChild(mapping_, node, key);
+    if (i == kCorruptIndex) return kBadSearch;
+    const Ref child = node.child(i);
+    if (level > 1) {
+      PONGO_TRY(Open(child, static_cast<int>(level) - 1, &node));
+      continue;
+    }
+    const uint8_t* bytes = mapping_->data() + RefOffset(child);
+    for (uint32_t at = 0; at < kLeafBytesMax; at += 64) __builtin_prefetch(bytes + at);
+  }
+  return Status::Ok();
+}
+
 Status TreeReader::Rank(Ref root, const Key& key, uint64_t* rank, bool* equal) const {
   *rank = 0;
   *equal = false;

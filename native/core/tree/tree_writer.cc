@@ -306,39 +306,57 @@ Status TreeWriter::SplitInner(Node* inner, uint32_t at, Change* below, Change* c
   return Status::Ok();
 }
 
+// The blob of a key that is long enough to have one.
+Status TreeWriter::DropLongKey(const Node& leaf, uint32_t index) {
+  if (!keyed_ || leaf.shaped() || (leaf.slot(index) & kSlotOverflow) == 0) return Status::Ok();
+  const uint8_t* bytes = leaf.heap(SlotFromEnd(leaf.slot(index)), sizeof(KeyOverflow));
+  if (bytes == nullptr) return kBadSearch;
+  writes()->Drop(Load<KeyOverflow>(bytes).blob & kRefMask);
+  return Status::Ok();
+}
+
+// By its entries, not its capacity: a roomy leaf of a large transaction may hold few.
+bool TreeWriter::IsSmall(const Node& leaf) const {
+  const uint32_t used = Layout::Leaf(leaf.count(), keyed_, leaf.prefix_size()).end + leaf.heap_size() - leaf.heap_dead();
+  return used < kLeafBytesMax / 4 && leaf.count() < editor_.LeafCountMax() / 4;
+}
+
+// Whether the leaf that MergeSmall would join it with has few enough entries: the parent knows their number.
+bool TreeWriter::HasSmallNeighbour(const Path& path, uint32_t count) const {
+  if (path.depth == 1) return false;
+  const Node& parent = path.nodes[path.depth - 2];
+  const uint32_t at = path.index[path.depth - 2];
+  if (parent.count() < 2) return false;
+  return count + parent.child_count(at > 0 ? at - 1 : 1) <= editor_.LeafCountMax() * 3 / 4;
+}
+
 Status TreeWriter::Erase(Path* path, Ref* root) {
   Node leaf = path->leaf();
   const uint32_t at = path->leaf_index();
-  if (keyed_ && !leaf.shaped() && (leaf.slot(at) & kSlotOverflow) != 0) {
-    const uint8_t* bytes = leaf.heap(SlotFromEnd(leaf.slot(at)), sizeof(KeyOverflow));
-    if (bytes == nullptr) return kBadSearch;
-    writes()->Drop(Load<KeyOverflow>(bytes).blob & kRefMask);
-  }
+  PONGO_TRY(DropLongKey(leaf, at));
   if (leaf.count() == 1) {
     writes()->Drop(leaf.ref());
     path->depth--;
     return RiseErase(path, -1, root);
   }
-  if (leaf.shaped()) {  // without one of its names it has another shape: from now on it has its own keys
+  // Without one of its names a shaped leaf has another shape: from now on it has its own keys. And what is mostly dead is not carried on.
+  if (leaf.shaped() || (leaf.heap_dead() > leaf.heap_size() / 2 && leaf.heap_dead() > kDeadMax)) {
     std::vector<LeafItem> items;
     PONGO_TRY(editor_.Explode(leaf, &items));
     items.erase(items.begin() + at);
-    Change change;
-    PONGO_TRY(editor_.BuildLeaf(items.data(), items.size(), &change.left));
-    writes()->Drop(leaf.ref());
-    return Rise(path, &change, -1, root);
+    PONGO_TRY(editor_.BuildLeaf(items.data(), items.size(), &leaf));
+    writes()->Drop(path->leaf().ref());
+  } else {
+    const Result<bool> owned = editor_.Own(&leaf, 0, 0);
+    if (!owned.ok()) return owned.status();
+    PONGO_CHECK(owned.value());
+    editor_.EraseLeaf(&leaf, at);
   }
-  const Result<bool> owned = editor_.Own(&leaf, 0, 0);
-  if (!owned.ok()) return owned.status();
-  PONGO_CHECK(owned.value());
-  editor_.EraseLeaf(&leaf, at);
-  // By its entries, not its capacity: a roomy leaf of a large transaction may hold few.
-  const uint32_t used = Layout::Leaf(leaf.count(), keyed_, leaf.prefix_size()).end + leaf.heap_size() - leaf.heap_dead();
-  const bool small = used < kLeafBytesMax / 4 && leaf.count() < editor_.LeafCountMax() / 4;
+  const bool small = IsSmall(leaf) && HasSmallNeighbour(*path, leaf.count());
   Change change;
   change.left = leaf;
   PONGO_TRY(Rise(path, &change, -1, root));
-  if (!small || path->depth == 1) return Status::Ok();
+  if (!small) return Status::Ok();
   // Merge with a neighbour. The path must be walked again: Rise has replaced its nodes.
   Path again;
   uint64_t position = 0;
@@ -409,12 +427,14 @@ Status TreeWriter::MergeSmall(Path* path, uint32_t d, bool* merged) {
   const uint64_t total = parent.child_count(left_index) + parent.child_count(left_index + 1);
   Node joined;
   if (level == 0) {
+    // Most neighbours are too large, which shows before they are taken apart: together they need no less than this.
+    const uint32_t count = left.count() + right.count();
+    const uint32_t heap = left.heap_size() - left.heap_dead() + right.heap_size() - right.heap_dead();
+    if (count > editor_.LeafCountMax() * 3 / 4 || count * sizeof(Word) + heap > kLeafBytesMax * 3 / 4) return Status::Ok();
     std::vector<LeafItem> items;
     PONGO_TRY(editor_.Explode(left, &items));
     PONGO_TRY(editor_.Explode(right, &items));
-    if (items.size() > editor_.LeafCountMax() * 3 / 4 ||
-        NodeEditor::LeafBytes(items.data(), items.size(), keyed_) > kLeafBytesMax * 3 / 4)
-      return Status::Ok();
+    if (NodeEditor::LeafBytes(items.data(), items.size(), keyed_) > kLeafBytesMax * 3 / 4) return Status::Ok();
     PONGO_TRY(editor_.BuildLeaf(items.data(), items.size(), &joined));
   } else {
     if (left.count() + right.count() > kInnerCountMax * 3 / 4) return Status::Ok();
@@ -477,6 +497,7 @@ Status TreeWriter::Append(LeafItem* items, size_t count, Ref* root) {
 
 Status TreeWriter::EraseLeaf(Path* path, Ref* root) {
   const Node leaf = path->leaf();
+  for (uint32_t i = 0; i < leaf.count(); i++) PONGO_TRY(DropLongKey(leaf, i));
   writes()->Drop(leaf.ref());
   path->depth--;
   return RiseErase(path, -static_cast<int64_t>(leaf.count()), root);
