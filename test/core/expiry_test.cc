@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "model/expiry_cleaner.h"
 #include "port/port.h"
 #include "support.h"
 
@@ -137,6 +138,37 @@ TEST(TheCleanerRemovesWhatIsDue) {
   clock.Advance(5 * kSecond);
   CHECK(AwaitSize(session.get(), id, 0));
   VerifyClean(session.get());
+}
+
+// Keys that have blocks of their own, in the Collection and in its time index, of which whole leaves go at once.
+TEST(TheCleanerLeavesNothingOfLongKeys) {
+  Folder folder;
+  TestClock clock(folder);
+  const auto session = OpenSession(folder.File("db"));
+  REQUIRE(session != nullptr);
+  const uint64_t id = NewCollection(session.get());
+  for (int i = 0; i < 3000; i++) {
+    const std::string key = std::string(300 + i % 300, 'k') + std::to_string(i);
+    CHECK(session->SetExpiring(id, TextKey(key).key(), IntInput(i), 0, After((1 + i % 2) * kSecond)).ok());
+  }
+  clock.Advance(kSecond);
+  CHECK(AwaitSize(session.get(), id, 1500));
+  VerifyClean(session.get());
+  clock.Advance(kSecond);
+  CHECK(AwaitSize(session.get(), id, 0));
+  Counts before;
+  Counts after;
+  CHECK(session->Gc(true, &before, &after).ok());
+  CHECK_EQ(before.orphans, 0u);
+  VerifyClean(session.get());
+}
+
+TEST(TheCleanerRestsLessTheMoreIsOverdue) {
+  CHECK_EQ(RestAfter(1000, -kSecond), 24'000u);
+  CHECK_EQ(RestAfter(1000, 30 * kSecond), 24'000u);
+  CHECK_EQ(RestAfter(1000, 60 * kSecond), 6'000u);
+  CHECK_EQ(RestAfter(1000, 300 * kSecond), 240u);
+  CHECK_EQ(RestAfter(1000, kNoExpiry), 0u);
 }
 
 TEST(ExpiriesSurviveTheLastClose) {

@@ -1,5 +1,6 @@
 #include "model/companion.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "format/wire_reader.h"
@@ -12,6 +13,9 @@ namespace {
 
 constexpr Status kLostCompanion(Code::kCORRUPT, "a Collection and its companion do not know each other");
 constexpr Status kBadIndex(Code::kCORRUPT, "the time index of a Collection does not fit its entries");
+
+// So many entries ahead the leaves are loaded: each is in another one, which nobody has looked at for long.
+constexpr size_t kAhead = 4;
 
 // The first element of each time key, alone: a tuple, then a datetime.
 constexpr uint8_t kTimeKeyStart[] = {0x50, 0x30};
@@ -102,21 +106,33 @@ Status ReadTimeKey(const Key& index_key, bool* is_time, int64_t* expires, std::v
   return reader.complete() && *expires > 0 ? Status::Ok() : kBadIndex;
 }
 
-Status FirstTimeKey(Mapping* mapping, const ObjectEntry& companion, int64_t* expires, std::vector<uint8_t>* key, uint64_t* position) {
-  *expires = 0;
+Status ScanTimeKeys(Mapping* mapping, const ObjectEntry& companion, uint64_t limit, uint64_t* position, TimeKeyVisitor visit) {
   Key start;
   start.data = kTimeKeyStart;
   start.size = sizeof kTimeKeyStart;
   const TreeReader tree(mapping, true);
   bool present;
   PONGO_TRY(tree.Rank(companion.tree(), start, position, &present));
-  Found found;
-  PONGO_TRY(tree.FindAt(companion.tree(), *position, &present, &found));
-  if (!present) return Status::Ok();
+  Status failed;
   std::vector<uint8_t> bytes;
-  PONGO_TRY(CopyStoredKey(mapping, found.leaf, found.index, &bytes));
-  bool is_time;
-  return ReadTimeKey(BorrowBytes(bytes), &is_time, expires, key);
+  std::vector<uint8_t> key;
+  PONGO_TRY(tree.Scan(companion.tree(), *position, limit, 1, [&](const Node& leaf, uint32_t i) {
+    bool is_time = false;
+    int64_t expires = 0;
+    failed = CopyStoredKey(mapping, leaf, i, &bytes);
+    if (failed.ok()) failed = ReadTimeKey(BorrowBytes(bytes), &is_time, &expires, &key);
+    return failed.ok() && is_time && visit(expires, key);
+  }));
+  return failed;
+}
+
+Status FirstTimeKey(Mapping* mapping, const ObjectEntry& companion, int64_t* expires, std::vector<uint8_t>* key, uint64_t* position) {
+  *expires = 0;
+  return ScanTimeKeys(mapping, companion, 1, position, [&](int64_t at, const std::vector<uint8_t>& bytes) {
+    *expires = at;
+    *key = bytes;
+    return false;
+  });
 }
 
 Status FindCompanion(const ReadView& view, uint64_t owner, uint64_t* companion) {
@@ -292,6 +308,8 @@ Status Operations::SetExpiry(uint64_t id, const Key& key, const Expiry& expiry, 
   });
 }
 
+// In bulk: the time keys are neighbours and go as whole leaves, and the entries go in the order of their keys, so that the path to one is
+// mostly fresh from the one before.
 Status Operations::RemoveExpired(uint64_t id, uint64_t limit, uint64_t* removed, int64_t* next) {
   *removed = 0;
   *next = 0;
@@ -301,17 +319,39 @@ Status Operations::RemoveExpired(uint64_t id, uint64_t limit, uint64_t* removed,
   ContainerState* companion;
   PONGO_TRY(Companion(state, false, &companion));
   if (companion == nullptr) return Status::Ok();
-  std::vector<uint8_t> key;
-  for (;;) {
-    uint64_t position;
-    PONGO_TRY(FirstTimeKey(txn_->mapping(), companion->now, next, &key, &position));
-    if (*next == 0 || *next > txn_->now() || *removed == limit) return Status::Ok();
-    Place place;
-    PONGO_TRY(Locate(id, StepOf(BorrowBytes(key)), &place));
-    if (!place.stored || place.expires != *next) return kBadIndex;
-    PONGO_TRY(Guard([&] { return Remove(&place); }));
-    ++*removed;
-  }
+  struct Due {
+    std::vector<uint8_t> key;
+    int64_t expires;
+  };
+  std::vector<Due> due;
+  uint64_t position;
+  PONGO_TRY(ScanTimeKeys(txn_->mapping(), companion->now, limit + 1, &position, [&](int64_t at, const std::vector<uint8_t>& key) {
+    if (at > txn_->now() || due.size() == limit) {
+      *next = at;
+      return false;
+    }
+    due.push_back({key, at});
+    return true;
+  }));
+  if (due.empty()) return Status::Ok();
+  std::sort(due.begin(), due.end(), [](const Due& a, const Due& b) {
+    const Key one = BorrowBytes(a.key);
+    const Key other = BorrowBytes(b.key);
+    return CompareBytes(one.data, one.size, other.data, other.size) < 0;
+  });
+  return Guard([&]() -> Status {
+    PONGO_TRY(RemoveRange(companion, position, due.size()));
+    const TreeReader tree(txn_->mapping(), true);
+    for (size_t i = 0; i < due.size(); i++) {
+      if (i + kAhead < due.size()) PONGO_TRY(tree.Expect(state->now.tree(), BorrowBytes(due[i + kAhead].key)));
+      Place place;
+      PONGO_TRY(Locate(id, StepOf(BorrowBytes(due[i].key)), &place));
+      if (!place.stored || place.expires != due[i].expires) return kBadIndex;
+      PONGO_TRY(RemoveStored(&place));
+      ++*removed;
+    }
+    return Status::Ok();
+  });
 }
 
 // The Collection was emptied.

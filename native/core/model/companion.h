@@ -30,6 +30,10 @@ class ReadView;
 Status MakeTimeKey(int64_t expires, const Key& key, KeyBuffer* index_key);
 // Reads one back: *is_time tells whether it is one; *key receives the ordered form of the entry's key. CORRUPT.
 Status ReadTimeKey(const Key& index_key, bool* is_time, int64_t* expires, std::vector<uint8_t>* key);
+// Visits up to `limit` keys of the time index of a companion in the order of their instants, until `visit` returns false. *position: of the
+// first one. CORRUPT.
+using TimeKeyVisitor = FunctionRef<bool(int64_t expires, const std::vector<uint8_t>& key)>;
+Status ScanTimeKeys(Mapping* mapping, const ObjectEntry& companion, uint64_t limit, uint64_t* position, TimeKeyVisitor visit);
 // The first entry of the time index of a companion; *expires = 0 when there is none. *position: where it stands.
 Status FirstTimeKey(Mapping* mapping, const ObjectEntry& companion, int64_t* expires, std::vector<uint8_t>* key, uint64_t* position);
 // The companion of a Collection that has one. CORRUPT.

@@ -14,11 +14,12 @@ namespace {
 constexpr auto kOrder = std::memory_order_seq_cst;
 constexpr uint64_t kBatchMin = 4;
 constexpr uint64_t kBatchFirst = 128;
-constexpr uint64_t kBatchMax = 1024;           // large ones share the copies of inner nodes
-// It works one part in so many of the time: 4 % of a core; a quarter when it is far behind, or garbage would grow without bound.
+constexpr uint64_t kBatchMax = 2048;           // large ones share the copies of nodes; some milliseconds, which others may have to wait for
+// It rests so many times as long as it works: 4 % of a core.
 constexpr uint64_t kRestFactor = 24;
-constexpr uint64_t kHurryFactor = 3;
-constexpr int64_t kFarBehind = 120'000'000;    // microseconds that an entry is overdue
+// Until entries are overdue by more. Then the rest shrinks with the square of that: 14 % of a core at twice, 40 % at four times as much, and so on
+// to where it removes as many as come to be due: garbage must not grow without bound.
+constexpr int64_t kPatience = 30'000'000;      // microseconds
 constexpr int64_t kRetryAfter = 1'000'000;     // microseconds, when a round has failed
 
 class Cleaner {
@@ -38,7 +39,8 @@ class Cleaner {
  private:
   Status FindDue(int64_t now, std::vector<uint64_t>* due);
   Status CleanOne(uint64_t id, int64_t now, uint64_t* removed);
-  Status CleanBatch(uint64_t id, uint64_t* removed, int64_t* next, bool* lost);
+  Status CleanBatch(uint64_t id, uint64_t* removed, int64_t* next);
+  void Rest(uint64_t began, int64_t next);
 
   Mapping* mapping_;
   ThreadSlot* slot_;
@@ -81,59 +83,66 @@ Status Cleaner::FindDue(int64_t now, std::vector<uint64_t>* due) {
   return walked;
 }
 
-Status Cleaner::CleanBatch(uint64_t id, uint64_t* removed, int64_t* next, bool* lost) {
-  PONGO_TRY(transaction_.Start(true));
-  if (const Status status = operations_.RemoveExpired(id, batch_, removed, next); !status.ok()) {
-    transaction_.Abort();
-    return status;
+// One commit. Its turn, if it needs one, ends with it: nobody may wait for a cleaner that rests.
+Status Cleaner::CleanBatch(uint64_t id, uint64_t* removed, int64_t* next) {
+  Turn::Attempts attempts(&turn_);
+  for (;;) {
+    turn_.Yield(&attempts);
+    PONGO_TRY(transaction_.Start(true));
+    if (const Status status = operations_.RemoveExpired(id, batch_, removed, next); !status.ok()) {
+      transaction_.Abort();
+      return status;
+    }
+    bool committed;
+    PONGO_TRY(transaction_.Commit(&committed));
+    if (committed) {
+      batch_ = std::min(batch_ * 2, kBatchMax);
+      return Status::Ok();
+    }
+    batch_ = std::max(batch_ / 2, kBatchMin);  // a smaller one is in less danger
+    turn_.Lost(&attempts);
   }
-  bool committed;
-  PONGO_TRY(transaction_.Commit(&committed));
-  *lost = !committed;
-  return Status::Ok();
+}
+
+// Rests for what has been done since `began`, when the next entry was due at `next`; 0: none.
+void Cleaner::Rest(uint64_t began, int64_t next) {
+  const int64_t overdue = next == 0 ? 0 : port::WallClockMicroseconds() - next;
+  stopped_ = !pause_(RestAfter(port::ThreadNanoseconds() - began, overdue));
 }
 
 Status Cleaner::CleanOne(uint64_t id, int64_t now, uint64_t* removed) {
-  Turn::Attempts attempts(&turn_);
-  for (;;) {
+  for (bool due = true; due && !stopped_;) {
     const uint64_t began = port::ThreadNanoseconds();
     uint64_t count;
     int64_t next;
-    bool lost;
-    turn_.Yield(&attempts);
-    PONGO_TRY(CleanBatch(id, &count, &next, &lost));
-    if (lost) {  // a smaller one is in less danger
-      batch_ = std::max(batch_ / 2, kBatchMin);
-      turn_.Lost(&attempts);
-    } else {
-      *removed += count;
-      batch_ = std::min(batch_ * 2, kBatchMax);
-      if (next == 0) return Status::Ok();
-      if (next > now || count == 0) {
-        LowerExpiryHint(mapping_, next);
-        return Status::Ok();
-      }
-    }
-    const uint64_t took = port::ThreadNanoseconds() - began;
-    const bool hurry = next != 0 && next < now - kFarBehind;
-    if (!pause_(took * (hurry ? kHurryFactor : kRestFactor))) {
-      stopped_ = true;
-      return Status::Ok();
-    }
+    PONGO_TRY(CleanBatch(id, &count, &next));
+    *removed += count;
+    due = next != 0 && next <= now && count != 0;
+    if (next != 0 && !due) LowerExpiryHint(mapping_, next);
+    Rest(began, next);
   }
+  return Status::Ok();
 }
 
 Status Cleaner::Run(int64_t now, uint64_t* removed) {
+  const uint64_t began = port::ThreadNanoseconds();
   std::vector<uint64_t> due;
   PONGO_TRY(FindDue(now, &due));
+  Rest(began, 0);
   for (const uint64_t id : due) {
+    if (stopped_) break;
     PONGO_TRY(CleanOne(id, now, removed));
-    if (stopped_) return LowerExpiryHint(mapping_, 0), Status::Ok();  // the rest is still due
   }
+  if (stopped_) LowerExpiryHint(mapping_, 0);  // the rest is still due
   return Status::Ok();
 }
 
 }  // namespace
+
+uint64_t RestAfter(uint64_t worked, int64_t overdue) {
+  const double patience = std::min(1.0, static_cast<double>(kPatience) / static_cast<double>(std::max<int64_t>(overdue, 1)));
+  return static_cast<uint64_t>(static_cast<double>(worked * kRestFactor) * patience * patience);
+}
 
 Status CleanExpired(Mapping* mapping, FunctionRef<bool(uint64_t nanoseconds)> pause, uint64_t* removed) {
   *removed = 0;

@@ -19,6 +19,9 @@ namespace pongo {
 // cleaner should rest so that it stays within its share of a core. *removed counts entries. Nothing due, or another one at work: at once.
 Status CleanExpired(Mapping* mapping, FunctionRef<bool(uint64_t nanoseconds)> pause, uint64_t* removed);
 
+// How long it rests after so many nanoseconds of work, when the first entry left is overdue by so many microseconds.
+uint64_t RestAfter(uint64_t worked, int64_t overdue);
+
 }  // namespace pongo
 
 #endif  // PONGO_MODEL_EXPIRY_CLEANER_H_

@@ -91,7 +91,7 @@ Status Operations::ListSplice(uint64_t id, uint64_t start, uint64_t delete_count
     if (head.type != WireType::kList) return Status(Code::kTYPE, "a List takes elements");
   }
   return Guard([&]() -> Status {
-    PONGO_TRY(RemoveElements(state, at, std::min(delete_count, state->now.size - at)));
+    PONGO_TRY(RemoveRange(state, at, std::min(delete_count, state->now.size - at)));
     if (wire != nullptr && state->now.size == 0) {
       Ref root;
       uint64_t count;
@@ -114,25 +114,26 @@ Status Operations::ListSplice(uint64_t id, uint64_t start, uint64_t delete_count
   });
 }
 
-// Whole leaves go at once, single elements at both ends.
-Status Operations::RemoveElements(ContainerState* state, uint64_t at, uint64_t count) {
+// Whole leaves go at once, single entries at both ends. Of any container of which nothing else stands anywhere: no expiry, no bounds.
+Status Operations::RemoveRange(ContainerState* state, uint64_t at, uint64_t count) {
+  const bool keyed = state->now.kind() != static_cast<uint8_t>(Kind::kList);
   if (count > 0 && count == state->now.size) {
-    PONGO_TRY(ReleaseContent(state, false));
+    PONGO_TRY(ReleaseContent(state, keyed));
     Root(state, kNullRef, -static_cast<int64_t>(count));
     return Status::Ok();
   }
-  TreeWriter tree(txn_->mapping(), txn_->writes(), false);
+  TreeWriter tree(txn_->mapping(), txn_->writes(), keyed);
   std::vector<Word> words;
   while (count > 0) {
     Place place;
     place.state = state;
-    place.keyed = false;
+    place.keyed = keyed;
     place.present = true;
     PONGO_TRY(tree.SeekEntry(state->now.tree(), at, &place.path));
     const Node leaf = place.path.leaf();
     const uint32_t n = leaf.count();
     if (place.path.leaf_index() != 0 || n > count || n == 1) {
-      PONGO_TRY(Remove(&place));
+      PONGO_TRY(EraseStored(&place));
       count--;
       continue;
     }

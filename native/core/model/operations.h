@@ -150,7 +150,7 @@ class Operations {
   Status Matches(const Place& place, const Input* expected, bool* same);
   Status InsertAt(ContainerState* state, uint64_t position, Payload payload);
   Status AppendNulls(ContainerState* state, uint64_t count);
-  Status RemoveElements(ContainerState* state, uint64_t at, uint64_t count);
+  Status RemoveRange(ContainerState* state, uint64_t at, uint64_t count);
   Status TakeElement(uint64_t owner, Word word, const uint8_t* local, bool again, Payload* payload);
   Status ReleaseContent(ContainerState* state, bool keyed);
   // bounds.cc
