@@ -57,7 +57,8 @@ function ours() {
     async notify({ count, member: which }) {
       const [mine, theirs] = which === 0 ? ['a', 'b'] : ['b', 'a']
       root.box[mine] = 0
-      await until((check) => db.watch(['box', theirs], check), () => root.box[theirs] === 0)
+      // Both begin anew: 0, or 1 when the other one has seen that already and served.
+      await until((check) => db.watch(['box', theirs], check), () => root.box[theirs] <= 1)
       let seen = 0
       await new Promise((resolve) => {
         const answer = () => {
@@ -141,6 +142,7 @@ function theirs() {
       await new Promise((resolve) => {
         subscriber.on('message', (_, text) => {
           const n = Number(text)
+          if (n === 0) return // from untilHeard
           if (which === 1) void redis.publish(mine, n)
           if (n === count) resolve()
           else if (which === 0) void redis.publish(mine, n + 1)
