@@ -244,7 +244,7 @@ if (process.argv[2] === '--job') {
   const given = process.argv.slice(2)
   const release = given.includes('--release')
   const wanted = given.filter((name) => name in parts)
-  const size = release ? { overwrites: 10_000_000, documents: 1_000_000 } : { overwrites: 400_000, documents: 100_000 }
+  const size = release ? { overwrites: 10_000_000, documents: 1_000_000 } : { overwrites: 2_000_000, documents: 100_000 }
   for (const name of wanted.length > 0 ? wanted : Object.keys(parts)) await parts[name](size)
   process.exitCode = rows.every(({ good }) => good) ? 0 : 1
 }

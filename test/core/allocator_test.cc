@@ -429,6 +429,31 @@ TEST(ThreadsHarvestAndRefillAtOnce) {
   for (int round = 0; round < 4; round++) Churn(TestFile(1 << 20, 6 << 20), 4, 15'000, 60, true);
 }
 
+// Once, draining went around in the region in which it had begun, and never came to the others.
+TEST(DrainingComesByEveryRegion) {
+  const TestFile file(3 * kRegionSize);
+  Worker w(file.mapping());
+  file.set_version(10);
+  std::vector<Ref> refs;
+  while (refs.empty() || RefOffset(refs.back()) < 2 * kRegionSize + kSlabSize) {
+    Ref ref;
+    REQUIRE(w.allocator->Allocate(kSmallMax, 5, &ref).ok());
+    refs.push_back(ref);
+  }
+  // In the first region nothing can go, in the others everything.
+  Worker holder(file.mapping());
+  REQUIRE(test::Pin(holder.slot.get(), 5, PinKind::kSnapshot) != kPinCells);
+  for (const Ref ref : refs) {
+    if (RefOffset(ref) >= kRegionSize) file.mapping()->block_state(ref)->store(LiveState(6));
+    w.allocator->Retire(ref, 9);
+  }
+  w.allocator->Flush();
+  w.allocator->Drain(~uint64_t{0});
+  uint64_t left = 0;
+  for (const Ref ref : refs) left += RefOffset(ref) >= kRegionSize && UseOf(file.mapping(), ref) == BlockUse::kRetired ? 1 : 0;
+  CHECK_EQ(left, 0u);
+}
+
 // Once, draining brought blocks of the wanted class, and only whole slabs were looked for afterwards.
 TEST(DrainedBlocksAreUsedBeforeFull) {
   const TestFile file(1 << 20, 4 << 20);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "util/bits.h"
@@ -11,7 +12,8 @@
 namespace pongo {
 namespace {
 
-constexpr uint64_t kSpaceWaitNs = 50'000'000;
+constexpr uint64_t kSpaceWaitNs = 250'000'000;
+constexpr uint64_t kChunksAhead = 4;
 
 }  // namespace
 
@@ -111,8 +113,9 @@ Status Allocator::Refill(uint32_t size_class, bool by_all_means) {
     if (fresh != kNoSlab) {
       slabs_.AssignSmall(fresh, size_class);
       hint = fresh;
-      if (TakeFromSlab(fresh, size_class)) return Status::Ok();
-      continue;
+      if (!TakeFromSlab(fresh, size_class)) continue;
+      if (by_all_means) GrowAhead(fresh);
+      return Status::Ok();
     }
     if (!tidied) {  // may bring blocks of this class or whole slabs: look again from the start
       tidied = true;
@@ -120,16 +123,41 @@ Status Allocator::Refill(uint32_t size_class, bool by_all_means) {
       continue;
     }
     if (WorthWaiting()) return kSpaceSoon;
-    const Status grown = mapping_->Grow(seen, kSlabSize, mapping_->header()->chunk_size);
+    const Status grown = mapping_->Grow(seen, kSlabSize, GrowthStep());
     if (!grown.ok() && !(by_all_means && FindRoom(grown, 1, &resort))) return grown;
   }
 }
 
-// Where everything is being overwritten, up to two more copies of it are garbage that is still protected: during a checkpoint
-// two durable versions are pinned, and an operation that was interrupted holds all that is replaced meanwhile. The file should
-// not grow for the sake of a moment when a good part of it is about to come back.
-bool Allocator::WorthWaiting() {
-  return patient_ && soon_bytes_ >= mapping_->header()->length.load(std::memory_order_relaxed) / 4;
+// Where everything is being overwritten, the durable version holds a second copy of it: that needs room. A third one is held
+// only by a checkpoint under way or by an operation that was interrupted. It comes back in a moment: the file should not grow
+// for it.
+bool Allocator::WorthWaiting() const {
+  if (!patient_ || held_bytes_[Horizon::kBrief] < GarbageWorthNoticing()) return false;
+  const uint64_t checkpoint = mapping_->header()->checkpoint_pin.load(std::memory_order_relaxed);
+  return horizon_.safe() != slow_operation_ && (checkpoint == 0 || checkpoint != slow_checkpoint_);
+}
+
+uint64_t Allocator::GarbageWorthNoticing() const { return mapping_->header()->length.load(std::memory_order_relaxed) / 16; }
+
+// A whole chunk for what stays. Where much garbage is about to come back, a quarter of one may be enough.
+uint64_t Allocator::GrowthStep() const {
+  const uint64_t chunk = mapping_->header()->chunk_size;
+  const bool churn = held_bytes_[Horizon::kDurable] + held_bytes_[Horizon::kBrief] >= GarbageWorthNoticing();
+  return churn ? RoundUp(chunk / 4, kSlabSize) : chunk;
+}
+
+// What is live needs room once more while it is being overwritten (WorthWaiting): the file has it before, up to a few chunks.
+// Called when a slab has been claimed. Slabs are claimed from the beginning of the file on, so there is nothing to count before
+// the second half, and once for each slab.
+void Allocator::GrowAhead(uint64_t slab) {
+  const uint64_t length = mapping_->mapped_length();
+  const uint64_t used = slab * kSlabSize;
+  const uint64_t ahead = kChunksAhead * mapping_->header()->chunk_size;
+  if (slab <= counted_slab_ || used < length / 2 || length - used >= ahead) return;
+  counted_slab_ = slab;
+  const uint64_t live = slabs_.LiveBytes();
+  // Whoever needs the room will see why there is none.
+  if (length - live < std::min(live, ahead)) static_cast<void>(mapping_->Grow(length, kSlabSize, mapping_->header()->chunk_size).ok());
 }
 
 void Allocator::AwaitSpace() {
@@ -137,15 +165,24 @@ void Allocator::AwaitSpace() {
   const uint64_t checkpoint = header->checkpoint_pin.load(std::memory_order_acquire);
   const uint64_t version = header->version.load(std::memory_order_acquire);
   const uint64_t deadline = port::Nanoseconds() + kSpaceWaitNs;
+  uint64_t slow = 0;  // the oldest announcement
   const auto pending = [&] {
-    if (checkpoint != 0 && header->checkpoint_pin.load(std::memory_order_acquire) == checkpoint) return true;
+    slow = 0;
     for (uint32_t slot = 0; slot < header->slot_count.load(std::memory_order_acquire); slot++) {
       const uint64_t announced = mapping_->slot_line(slot)->announced.load(std::memory_order_acquire);
-      if (announced != 0 && announced < version) return true;
+      if (announced != 0 && announced < version && (slow == 0 || announced < slow)) slow = announced;
     }
-    return false;
+    return slow != 0 || (checkpoint != 0 && header->checkpoint_pin.load(std::memory_order_acquire) == checkpoint);
   };
-  while (pending() && port::Nanoseconds() < deadline) port::SleepNanoseconds(200'000);
+  bool waiting = pending();
+  while (waiting && port::Nanoseconds() < deadline) {
+    port::SleepNanoseconds(200'000);
+    waiting = pending();
+  }
+  if (waiting) {
+    slow_operation_ = slow;
+    slow_checkpoint_ = checkpoint;
+  }
   Drain(~uint64_t{0});
 }
 
@@ -171,7 +208,7 @@ Result<uint64_t> Allocator::ClaimOrGrow(uint64_t slab_count) {
       continue;
     }
     if (WorthWaiting()) return kSpaceSoon;
-    const Status grown = mapping_->Grow(seen, slab_count * kSlabSize, mapping_->header()->chunk_size);
+    const Status grown = mapping_->Grow(seen, slab_count * kSlabSize, GrowthStep());
     if (!grown.ok() && !FindRoom(grown, slab_count, &resort)) return grown;
   }
 }
@@ -283,10 +320,9 @@ void Allocator::Reclaim() {
 }
 
 uint64_t Allocator::Drain(uint64_t slab_limit) {
-  uint64_t soon_bytes = 0;
+  std::fill(std::begin(held_bytes_), std::end(held_bytes_), 0);
   if (!slabs_.AnyRetired()) {
     drain_cursor_ = 0;
-    soon_bytes_ = 0;
     return 0;
   }
   horizon_.Scan(*mapping_);
@@ -311,7 +347,7 @@ uint64_t Allocator::Drain(uint64_t slab_limit) {
       uint64_t state = word->load(std::memory_order_acquire);
       if (BlockUseOf(state) == BlockUse::kRetired) {
         remains = !horizon_.Reusable(state);
-        if (remains && !horizon_.PinnedForLong(state)) soon_bytes += SlabDetail(use) * kSlabSize;
+        if (remains) held_bytes_[horizon_.HeldBy(state)] += SlabDetail(use) * kSlabSize;
         if (!remains && word->compare_exchange_strong(state, CachedState(slot_->index()), std::memory_order_acq_rel)) {
           slabs_.FreeSpan(slab);
           freed++;
@@ -330,7 +366,7 @@ uint64_t Allocator::Drain(uint64_t slab_limit) {
         }
         if (!horizon_.Reusable(state)) {
           remains = true;
-          if (!horizon_.PinnedForLong(state)) soon_bytes += kClassSizes[size_class];
+          held_bytes_[horizon_.HeldBy(state)] += kClassSizes[size_class];
         } else if (word->compare_exchange_strong(state, 0, std::memory_order_acq_rel)) {
           PONGO_POISON(mapping_->data() + RefOffset(BlockAt(slab, i, size_class)), kClassSizes[size_class]);
           freed_here++;
@@ -342,7 +378,6 @@ uint64_t Allocator::Drain(uint64_t slab_limit) {
     slot_->area()->holding = 0;
     freed += freed_here;
   }
-  soon_bytes_ = soon_bytes;
   return freed;
 }
 

@@ -54,7 +54,7 @@ class Allocator {
   // A patient allocator answers with kSpaceSoon instead of growing the file for garbage that is free in a moment.
   void set_patient(bool patient) { patient_ = patient; }
   // To be called outside an announcement after kSpaceSoon: waits until a checkpoint under way has ended and operations that
-  // are slow have, but not for long. A patient caller should not be so twice in a row.
+  // are slow have, but not for long, and not again for the same.
   void AwaitSpace();
   bool WantsReclaim() const { return slot_->area()->retired_count >= kRetiredMax - 16; }
 
@@ -66,7 +66,10 @@ class Allocator {
   bool TakeFromSlab(uint64_t slab, uint32_t size_class);
   Status AllocateSpan(uint64_t size, uint64_t birth, Ref* ref);
   void Tidy(uint64_t slab_count);
-  bool WorthWaiting();
+  bool WorthWaiting() const;
+  uint64_t GarbageWorthNoticing() const;
+  uint64_t GrowthStep() const;
+  void GrowAhead(uint64_t slab);
   Result<uint64_t> ClaimOrGrow(uint64_t slab_count);
   void Reuse(Ref ref);
   void SpillRetired(uint32_t keep);
@@ -81,7 +84,11 @@ class Allocator {
   uint64_t drain_cursor_ = 0;
   uint64_t drained_epoch_ = ~uint64_t{0};
   uint32_t rounds_ = 0;
-  uint64_t soon_bytes_ = 0;       // that the last Drain found retired and protected, but by no snapshot
+  uint64_t held_bytes_[3] = {};   // that the last Drain found retired and protected, by Horizon::Hold
+  uint64_t counted_slab_ = 0;     // the last one in the file for which GrowAhead has looked
+  // The announcement and the checkpoint that AwaitSpace has waited for in vain.
+  uint64_t slow_operation_ = 0;
+  uint64_t slow_checkpoint_ = 0;
   bool patient_ = false;
 };
 

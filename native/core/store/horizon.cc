@@ -38,6 +38,7 @@ void Horizon::Scan(const Mapping& mapping, FunctionRef<void()> after_slots) {
     if (PONGO_PLANTED(16) && cell == &header->durable_pin) continue;
     const uint64_t version = cell->load(kOrder);
     if (version != 0) pins_.push_back(version);
+    if (cell == &header->durable_pin) durable_ = version;
     if (cell == &header->gc_pin) long_pins_ = pins_;
   }
   // After the durable root, which leaves its version to them; downwards, because a merge leaves its range to the lower one.

@@ -46,16 +46,17 @@ class Horizon {
     return true;
   }
 
-  // Whether a retired block that is not reusable waits for a snapshot, a transaction or a collection, and not only for the end
-  // of an operation or a checkpoint.
-  bool PinnedForLong(uint64_t retired_state) const {
+  // What a retired block that is not reusable waits for, the longest of it: a snapshot, a transaction or a collection; the next
+  // checkpoint; or only the end of an operation or of the checkpoint under way.
+  enum Hold : uint32_t { kLong, kDurable, kBrief };
+  Hold HeldBy(uint64_t retired_state) const {
     const uint64_t retire = RetireVersion(retired_state, now_);
     const uint64_t birth = RetiredBirth(retired_state, retire);
     for (const uint64_t pin : long_pins_)
-      if (birth <= pin && pin < retire) return true;
+      if (birth <= pin && pin < retire) return kLong;
     for (const auto& [low, high] : held_)
-      if (birth <= high && low < retire) return true;
-    return false;
+      if (birth <= high && low < retire) return kLong;
+    return birth <= durable_ && durable_ < retire ? kDurable : kBrief;
   }
 
  private:
@@ -65,6 +66,7 @@ class Horizon {
   uint64_t safe_ = 0;
   uint64_t writers_ = 0;
   uint64_t revoked_ = 0;
+  uint64_t durable_ = 0;
   std::vector<uint64_t> pins_;
   std::vector<std::pair<uint64_t, uint64_t>> held_;  // all versions from first to second
   std::vector<uint64_t> long_pins_;  // of these, all but those of checkpoints

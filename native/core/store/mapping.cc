@@ -80,11 +80,11 @@ uint8_t* Mapping::Span(Ref ref, uint64_t* size) {
 
 Status Mapping::AllocateControl(uint64_t offset, uint64_t size) { return port::Allocate(control_, offset, size); }
 
-Status Mapping::Grow(uint64_t seen, uint64_t need, uint64_t chunk_size) {
+Status Mapping::Grow(uint64_t seen, uint64_t need, uint64_t step) {
   ControlHeader* control = header();
   uint64_t length = control->length.load(std::memory_order_acquire);
   if (length != seen) return MapTo(length);  // another thread grew the file meanwhile
-  const uint64_t wanted = length + RoundUp(need, chunk_size);
+  const uint64_t wanted = RoundUp(length + need, step);
   const uint64_t target = std::min(wanted, max_size_ / kSlabSize * kSlabSize);
   if (target < length + RoundUp(need, kSlabSize))
     return Status(Code::kFULL, "the database has reached its maxSize");

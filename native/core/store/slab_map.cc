@@ -14,12 +14,11 @@ void SetBit(Atomic64* words, uint64_t index) {
   words[index / 64].fetch_or(bit, std::memory_order_acq_rel);
 }
 
-// Finds and clears one set bit at or after `start`, wrapping once; kNoSlab when all are clear.
+// Finds and clears one set bit at or after `start`; kNoSlab when all are clear.
 uint64_t ClearOneBit(Atomic64* words, uint64_t word_count, uint64_t start) {
-  for (uint64_t i = 0; i <= word_count; i++) {
-    const uint64_t w = (start / 64 + i) % word_count;
+  for (uint64_t w = start / 64; w < word_count; w++) {
     uint64_t value = words[w].load(std::memory_order_relaxed);
-    if (i == 0) value &= ~uint64_t{0} << (start % 64);
+    if (w == start / 64) value &= ~uint64_t{0} << (start % 64);
     while (value != 0) {
       const uint64_t bit = value & -value;
       if ((words[w].fetch_and(~bit, std::memory_order_acq_rel) & bit) != 0)
@@ -30,7 +29,8 @@ uint64_t ClearOneBit(Atomic64* words, uint64_t word_count, uint64_t start) {
   return kNoSlab;
 }
 
-// Takes one bit out of the two-level map: `summary` over regions, `words_of(region)` over the slabs of one.
+// Takes one bit out of the two-level map: `summary` over regions, `words_of(region)` over the slabs of one. The next one at or
+// after `start`, in a circle: whoever goes on behind what was found comes by all slabs before any for a second time.
 template <class WordsOf>
 uint64_t TakeSlab(RegionBits* summary, uint64_t region_count, uint64_t start, WordsOf words_of) {
   const uint64_t start_region = start / kSlabsPerRegion;
@@ -43,10 +43,10 @@ uint64_t TakeSlab(RegionBits* summary, uint64_t region_count, uint64_t start, Wo
       const uint64_t region = w * 64 + static_cast<uint64_t>(std::countr_zero(value));
       if (region >= region_count) continue;
       Atomic64* words = words_of(region);
-      const uint64_t first = region == start_region ? start % kSlabsPerRegion : 0;
+      const uint64_t first = i == 0 && region == start_region ? start % kSlabsPerRegion : 0;
       const uint64_t found = ClearOneBit(words, kSlabsPerRegion / 64, first);
       if (found != kNoSlab) return region * kSlabsPerRegion + found;
-      // The region is empty: clear its summary bit, then look again, for a bit may have been set in between.
+      // The region seems empty: clear its summary bit, then look again, for a bit may be before `first` or have been set in between.
       summary->words[w].fetch_and(~(uint64_t{1} << (region % 64)), std::memory_order_acq_rel);
       for (uint64_t k = 0; k < kSlabsPerRegion / 64; k++)
         if (words[k].load(std::memory_order_acquire) != 0) {
@@ -244,6 +244,21 @@ void SlabMap::RestoreHints() {
     NoteFreeBlocks(slab);
     NoteRetiredSlab(slab);
   }
+}
+
+uint64_t SlabMap::LiveBytes() const {
+  const auto live = [](const Atomic64& word) { return BlockUseOf(word.load(std::memory_order_relaxed)) == BlockUse::kLive; };
+  const uint64_t slabs = SlabCount();
+  uint64_t bytes = 0;
+  for (uint64_t slab = 1; slab < slabs; slab++) {
+    const uint64_t state = mapping_->slab_state(slab)->load(std::memory_order_acquire);
+    const Atomic64* blocks = mapping_->block_states(slab);
+    if (SlabUseOf(state) == SlabUse::kSpan && live(blocks[0])) bytes += SlabDetail(state) * kSlabSize;
+    if (SlabUseOf(state) != SlabUse::kSmall || SlabDetail(state) >= kClassCount) continue;
+    const auto size_class = static_cast<uint32_t>(SlabDetail(state));
+    for (uint32_t i = 0; i < BlocksPerSlab(size_class); i++) bytes += live(blocks[i]) ? kClassSizes[size_class] : 0;
+  }
+  return bytes;
 }
 
 uint64_t SlabMap::HarvestEmptySlabs(uint32_t slot, uint64_t limit) {

@@ -59,6 +59,9 @@ class SlabMap {
   // Turns small slabs all of whose blocks are free into unassigned ones; at most `limit`. Returns how many.
   uint64_t HarvestEmptySlabs(uint32_t slot, uint64_t limit);
 
+  // Bytes of all blocks that are LIVE at the moment. O(file).
+  uint64_t LiveBytes() const;
+
   // Slabs of the file as this process has it mapped; maps first what others have added.
   uint64_t SlabCount() const { return mapping_->MapPublished() / kSlabSize; }
 
