@@ -43,10 +43,26 @@ export interface OpenOptions {
   checkpointInterval?: number
 }
 
+/** Blocks of the file by their state, and containers. What is in those only `verify` counts, for it reads everything. */
+export interface GcCounts {
+  /** Blocks in use, and their bytes. */
+  count: number
+  bytes: number
+  containers: number
+  /** Replaced, and still protected by a snapshot, a checkpoint or an operation under way. */
+  retired: number
+  retiredBytes: number
+  free: number
+  freeBytes: number
+  /** Of `before` in a complete run: blocks that killed processes had left. */
+  orphans: number
+  [name: string]: number
+}
+
 /** What `gc` found before and left after. */
 export interface GcReport {
-  before: { count: number; bytes: number }
-  after: { count: number; bytes: number }
+  before: GcCounts
+  after: GcCounts
   /**
    * Of a complete run: containers were not collected, because an operation took longer than two seconds or a thread shows more
    * containers than can be counted; try again later.

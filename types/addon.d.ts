@@ -259,7 +259,7 @@ export interface NativeDb {
     slabs: number
     freeSlabs: number
     classes: { size: number; slabs: number; live: number; retired: number; cached: number; free: number; liveBytes: number }[]
-    pins: { kind: string; pid: number; version: number; age: number; users: number; heldBytes: number }[]
+    pins: { kind: string; pid: number; version: number; age: number; seconds?: number; users: number; heldBytes: number }[]
     processes: { pid: number; threads: number; pins: number; containers: number }[]
   }
   /** The containers that the proxies of each process show, by process id. */

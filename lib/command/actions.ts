@@ -165,8 +165,8 @@ async function collect(db: Database<any>, complete: boolean, options: GcOptions,
   const { before, after } = await db.gc({ complete })
   if (options.json) return await out.line(JSON.stringify({ complete, before, after }))
   await out.line(
-    `${complete ? 'complete' : 'quick'}: ${before.count} blocks, ${bytesText(before.bytes)} before; ` +
-      `${after.count} blocks, ${bytesText(after.bytes)} after`,
+    `${complete ? 'complete' : 'quick'}: ${before.containers} containers, ${before.count} blocks, ${bytesText(before.bytes)} before; ` +
+      `${after.containers} containers, ${after.count} blocks, ${bytesText(after.bytes)} after`,
   )
 }
 

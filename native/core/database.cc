@@ -286,11 +286,6 @@ Status Session::Create(Kind kind, const uint8_t* wire, size_t size, uint64_t* id
 }
 
 uint32_t Session::PinContainer(uint64_t id) {
-  // A read-only handle has no memory to write its cells to; the collector then leaves everything alone.
-  if (impl_->file->read_only()) {
-    impl_->slot.line()->cells_full.store(1, std::memory_order_seq_cst);
-    return kNoCell;
-  }
   return impl_->pidcache.Pin(id);
 }
 

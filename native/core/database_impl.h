@@ -31,7 +31,7 @@ inline constexpr Status kLockInterrupted(Code::kCLOSED, "the waiting for the loc
 inline constexpr Status kRevoked(Code::kSNAPSHOT, "the snapshot was revoked: the database needed the space that it pinned");
 inline constexpr Status kDiskError(Code::kIO, "the disk reported an error: nothing more can be made durable; back up the data, or sync with { rewrite: true }");
 inline constexpr size_t kCacheSize = 16;
-inline constexpr int kSpaceWaitsMax = 3;  // of one operation, for garbage that is about to become free
+inline constexpr int kSpaceWaitsMax = 10;  // of one operation, for garbage that is about to become free
 
 class SessionImpl {
  public:
@@ -43,7 +43,7 @@ class SessionImpl {
         transaction(mapping, &slot, &allocator),
         builder(&transaction),
         operations(&transaction, &builder),
-        pidcache(&slot, &allocator),
+        pidcache(&slot, this->file->read_only() ? nullptr : &allocator),
         turn(mapping, &slot) {}
 
   // What a snapshot handle stands for.

@@ -44,15 +44,18 @@ void Execute(napi_env, void* data) {
   }
 }
 
-napi_value CountsObject(napi_env env, const Counts& counts) {
+// `walked`: everything was read, so that what is in it was counted too.
+napi_value CountsObject(napi_env env, const Counts& counts, bool walked) {
   const napi_value object = Object(env);
   const auto set = [env, object](const char* name, uint64_t n) { SetField(env, object, name, Number(env, n)); };
   set("count", counts.live);  // what the original reported: allocations and their bytes
   set("bytes", counts.live_bytes);
   set("containers", counts.containers);
-  set("nodes", counts.nodes);
-  set("values", counts.values);
-  set("blobs", counts.blobs);
+  if (walked) {
+    set("nodes", counts.nodes);
+    set("values", counts.values);
+    set("blobs", counts.blobs);
+  }
   set("live", counts.live);
   set("retired", counts.retired);
   set("retiredBytes", counts.retired_bytes);
@@ -68,11 +71,11 @@ napi_value ResultOf(napi_env env, const Work& work) {
     case Task::kSync:
       break;
     case Task::kVerify:
-      return CountsObject(env, work.after);
+      return CountsObject(env, work.after, true);
     case Task::kGc: {
       const napi_value result = Object(env);
-      SetField(env, result, "before", CountsObject(env, work.before));
-      SetField(env, result, "after", CountsObject(env, work.after));
+      SetField(env, result, "before", CountsObject(env, work.before, false));
+      SetField(env, result, "after", CountsObject(env, work.after, false));
       napi_value skipped = nullptr;
       napi_get_boolean(env, work.after.skipped, &skipped);
       SetField(env, result, "skipped", skipped);

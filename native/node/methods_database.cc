@@ -220,6 +220,7 @@ napi_value ReportRows(napi_env env, const DatabaseReport& report) {
     set(to, "pid", from.process);
     set(to, "version", from.version);
     set(to, "age", report.version - std::min(from.version, report.version));
+    if (from.age_s >= 0) set(to, "seconds", static_cast<uint64_t>(from.age_s));
     set(to, "users", from.users);
     set(to, "heldBytes", from.held_bytes);
   }

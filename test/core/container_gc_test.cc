@@ -215,7 +215,7 @@ TEST(ManyCellsAndMore) {
   uint32_t cell;
   const uint64_t id = Show(session.get(), "doc", &cell);
   cells.push_back(cell);
-  for (uint32_t i = 1; i < kCellPages * kCellsPerPage; i++) cells.push_back(session->PinContainer(id));
+  for (uint32_t i = 1; i < kCellsMax; i++) cells.push_back(session->PinContainer(id));
   for (const uint32_t c : cells) CHECK(c < kOverflowCell);
   const uint32_t overflow = session->PinContainer(id);
   CHECK_EQ(overflow, kOverflowCell);

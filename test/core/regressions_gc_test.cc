@@ -148,6 +148,7 @@ TEST(AThreadWithoutCellsThatEndsDisturbsTheCollection) {
 
     auto ending = OpenSession(path, Small());
     REQUIRE(ending != nullptr);
+    for (uint32_t i = 0; i < kCellsPerPage; i++) ending->PinContainer(kRootId);  // those in its slot area
     uint32_t cell = kNoCell;
     uint64_t id = 0;
     REQUIRE(ending->Get(0, kRootId, TextKey("kept").key(), [&](const ValueView& v) {

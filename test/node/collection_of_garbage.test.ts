@@ -3,8 +3,12 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { open, type Collection } from 'pongodb'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { freshDatabase } from '../support/database'
+import { startProcess } from '../support/group'
+
+const viewer = fileURLToPath(new URL('../multiprocess/programs/viewer.mjs', import.meta.url))
 
 setFlagsFromString('--expose-gc')
 const collectJavaScript = runInNewContext('gc') as () => void
@@ -94,4 +98,50 @@ test('closing a handle lets go of all that its proxies showed', async () => {
   other.close()
   expect(await containers(db)).toBe(empty)
   expect(() => shown.text).toThrow(/closed/)
+})
+
+test('a read-only handle keeps what it shows, and stops no collection', async () => {
+  const db = freshDatabase()
+  const empty = await containers(db)
+  const docs = (db.root.docs = db.collection<number, unknown>())
+  docs.update(Array.from({ length: 1000 }, (_, n): [number, object] => [n, { n }]))
+  await db.sync()
+  const reader = await startProcess(db.path, viewer)
+  const keys = [3, 500, 999]
+  expect(await reader.run('show', { keys })).toEqual(keys)
+  docs.clear()
+  expect(await containers(db)).toBe(empty + 1 + keys.length)
+  expect(await reader.run('read')).toEqual(keys)
+  expect((await db.gc({ complete: true })).skipped).toBe(false)
+  await reader.run('drop')
+  expect(await containers(db)).toBe(empty + 1)
+  await reader.kill()
+})
+
+test('a read-only handle that shows more than it has cells for stops collections until it shows fewer', async () => {
+  const db = freshDatabase()
+  const empty = await containers(db)
+  const docs = (db.root.docs = db.collection<number, unknown>())
+  docs.update(Array.from({ length: 600 }, (_, n): [number, object] => [n, { n }]))
+  const reader = await startProcess(db.path, viewer)
+  await reader.run('show', { keys: Array.from({ length: 600 }, (_, n) => n) })
+  docs.clear()
+  expect((await db.gc({ complete: true })).skipped).toBe(true)
+  await reader.run('drop')
+  expect(await containers(db)).toBe(empty + 1)
+  await reader.kill()
+})
+
+test('gc says how many containers there are before and after', async () => {
+  const db = freshDatabase()
+  const empty = (await db.verify())['containers']!
+  ;(() => (db.root.docs = Array.from({ length: 50 }, (_, n) => ({ n }))))()
+  expect((await db.gc()).after.containers).toBe(empty + 51)
+  delete db.root.docs
+  await collected(async () => (await containers(db)) === empty)
+  const { before, after } = await db.gc({ complete: true })
+  expect([before.containers, after.containers]).toEqual([empty, empty])
+  db.root.a = [[]]
+  delete db.root.a
+  expect((await db.gc({ complete: true })).before.containers).toBe(empty + 2)
 })

@@ -54,7 +54,7 @@ describe('reports', () => {
     expect(info).toMatch(new RegExp(`snapshot +${process.pid} +${snap.version} `))
     expect(info).toMatch(/durable +file/)
     expect(info).toMatch(new RegExp(`${process.pid}  threads \\d+, pins \\d+, shows \\d+ containers`))
-    const held = Number(/snapshot +\d+ +\d+ +\d+ +(\d+)/.exec(info)![1])
+    const held = Number(/snapshot +\d+ +\d+ +\d+ +\d+ +(\d+)/.exec(info)![1])
     expect(held).toBeGreaterThan(50_000)
     snap.release()
     expect(db.info()).not.toMatch(/snapshot +\d/)

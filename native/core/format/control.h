@@ -38,8 +38,9 @@ static_assert(Atomic32::is_always_lock_free && sizeof(Atomic32) == 4);
 inline constexpr uint64_t kControlMagic = 0x4c4f52544e4f4350u;  // "PCONTROL"
 inline constexpr uint32_t kSlotMax = 4096;
 inline constexpr uint32_t kPinCells = 256;       // per slot
-inline constexpr uint32_t kCellPages = 256;      // pages of pidcache cells per slot
+inline constexpr uint32_t kCellPages = 256;      // pages of pidcache cells per slot, besides the one in its area
 inline constexpr uint32_t kCellsPerPage = 512;
+inline constexpr uint32_t kCellsMax = (kCellPages + 1) * kCellsPerPage;
 inline constexpr uint32_t kRetiredMax = 64;      // retired blocks that stay private to a thread
 inline constexpr uint32_t kMagazineSize = 64;    // free blocks of one class that a thread keeps
 
@@ -159,14 +160,17 @@ struct SlotArea {
   uint32_t reserved;
   uint64_t holding;        // slab + 1 whose bit in free_blocks or retired this thread has taken, or 0
   RetiredEntry retired[kRetiredMax];
-  // The pidcache: blocks of the data file, CACHED by the slot, that hold one word for each container that the thread shows.
+  // The pidcache: one word for each container that the thread shows. The first page is here, where a handle that may not write
+  // the data file can use it too; the others are blocks of the data file, CACHED by the slot.
   Atomic32 cell_page_count;
-  uint32_t reserved2;
+  Atomic32 cells_used;     // 1 once own_cells may hold any
   Ref cell_pages[kCellPages];
   Magazine magazines[kClassCount];
   // Locks: the futex word that this thread sleeps on, and an upper bound of its entries in the lock table.
   alignas(64) Atomic32 lock_wake;
   Atomic32 lock_requests;
+  Atomic32 pin_since[kPinCells];  // for reports only: when each pin was taken, in seconds of the monotonic clock
+  Atomic64 own_cells[kCellsPerPage];
 };
 inline constexpr uint64_t kSlotAreaSize = 32u << 10;
 static_assert(sizeof(SlotArea) <= kSlotAreaSize);
@@ -277,7 +281,7 @@ constexpr uint64_t ControlLayoutHash() {
                               offsetof(ControlHeader, gc_epoch), offsetof(SlotArea, cell_pages),
                               offsetof(RegionSegment, slabs), offsetof(RegionSegment, retired), size_t{kClassCount},
                               offsetof(SlotArea, lock_wake), sizeof(LockTableHeader), sizeof(LockRecord), sizeof(LockRequest),
-                              size_t{kSegmentsOffset}, size_t{11} /* raised when the meaning of a field changes */})
+                              offsetof(SlotArea, own_cells), size_t{kSegmentsOffset}, size_t{12} /* raised when the meaning of a field changes */})
     hash = (hash ^ part) * 0x100000001b3u;
   return hash;
 }

@@ -7,8 +7,8 @@
 namespace pongo {
 
 struct Counts {
-  // Reachable from the version that was looked at.
-  uint64_t containers = 0;
+  uint64_t containers = 0;      // in the version that was looked at
+  // Reachable from it: of verification only, which reads everything.
   uint64_t nodes = 0;
   uint64_t values = 0;
   uint64_t blobs = 0;

@@ -40,6 +40,15 @@ void Census(Mapping* mapping, Counts* counts) {
     if (mapping->slab_state(slab)->load(std::memory_order_relaxed) == 0) counts->free_bytes += kSlabSize;
 }
 
+// How many containers the newest version has. O(1).
+Status CountContainers(Mapping* mapping, ThreadSlot* slot, uint64_t* count) {
+  Base base;
+  const Status read = ReadBase(mapping, slot->Announce(), &base);
+  slot->Clear();
+  *count = base.containers;
+  return read;
+}
+
 // A pinned version with the set of its blocks. `sweep_limit`: blocks born up to it that are not marked belong to nobody.
 struct Marked {
   explicit Marked(Mapping* mapping) : bits(mapping->MapPublished() / kGranule) {}
@@ -155,13 +164,13 @@ Status CollectGarbage(Mapping* mapping, bool complete, const Allocator::MakeRoom
   *after = Counts();
   PONGO_TRY(DescribeRecovered(mapping, true, nullptr));
   Census(mapping, before);
+  PONGO_TRY(CountContainers(mapping, &slot, &before->containers));
   ReapDeadSlots(&slot);
   Status status;
   bool skipped = false;
   if (complete) {
     uint64_t removed;
     PONGO_TRY(CollectContainers(mapping, true, nullptr, &removed, &skipped, make_room));
-    before->containers = removed;
     AdoptStrayBlocks(mapping, &slot);
     SlabMap(mapping).RestoreHints();
     Marked marked(mapping);
@@ -181,6 +190,7 @@ Status CollectGarbage(Mapping* mapping, bool complete, const Allocator::MakeRoom
     if (marked.cell != kPinCells) slot.Unpin(marked.cell);
   }
   allocator.Drain(~uint64_t{0});
+  if (status.ok()) status = CountContainers(mapping, &slot, &after->containers);
   slot.Release();
   Census(mapping, after);
   after->skipped = skipped;

@@ -11,6 +11,7 @@
 #include "model/maintenance.h"
 #include "model/value_view.h"
 #include "store/horizon.h"
+#include "store/pidcache.h"
 #include "tree/node_search.h"
 #include "tree/tree.h"
 
@@ -33,6 +34,7 @@ const char* NameOf(uint32_t kind) {
 
 void ListPins(Mapping* mapping, DatabaseReport* report) {
   ControlHeader* header = mapping->header();
+  const uint64_t now = port::Nanoseconds() / 1'000'000'000;
   for (uint32_t slot = 0; slot < header->slot_count.load(kOrder); slot++) {
     const SlotLine* line = mapping->slot_line(slot);
     const uint32_t cells = std::min(line->pin_count.load(kOrder), kPinCells);
@@ -41,11 +43,12 @@ void ListPins(Mapping* mapping, DatabaseReport* report) {
       const uint64_t version = cell.version.load(kOrder);
       if (version == 0) continue;
       report->pins.push_back({version, NameOf(cell.kind.load(std::memory_order_relaxed)), line->process.load(std::memory_order_relaxed),
-                              cell.count.load(std::memory_order_relaxed), 0});
+                              cell.count.load(std::memory_order_relaxed), 0,
+                              static_cast<int64_t>(now) - mapping->slot_area(slot)->pin_since[i].load(std::memory_order_relaxed)});
     }
   }
   const auto add = [&](uint64_t version, const char* kind) {
-    if (version != 0) report->pins.push_back({version, kind, 0, 1, 0});
+    if (version != 0) report->pins.push_back({version, kind, 0, 1, 0, -1});
   };
   add(header->gc_pin.load(kOrder), "collection");
   add(header->checkpoint_pin.load(kOrder), "checkpoint");
@@ -163,10 +166,10 @@ std::string DescribeDatabase(Mapping* mapping, const std::string& path) {
               row.retired, row.cached, row.free, use);
   }
   text.Line("\npins: %zu", report.pins.size());
-  if (!report.pins.empty()) text.Line("  %-16s  %8s  %20s  %12s  %12s", "kind", "process", "version", "age (commits)", "holds (bytes)");
+  if (!report.pins.empty()) text.Line("  %-16s  %8s  %20s  %9s  %13s  %13s", "kind", "process", "version", "age (s)", "age (commits)", "holds (bytes)");
   for (const auto& pin : report.pins)
-    text.Line("  %-16s  %8s  %20" PRIu64 "  %12" PRIu64 "  %12" PRIu64, pin.kind, ProcessName(pin.process).c_str(), pin.version,
-              report.version - std::min(pin.version, report.version), pin.held_bytes);
+    text.Line("  %-16s  %8s  %20" PRIu64 "  %9s  %13" PRIu64 "  %13" PRIu64, pin.kind, ProcessName(pin.process).c_str(), pin.version,
+              pin.age_s < 0 ? "-" : std::to_string(pin.age_s).c_str(), report.version - std::min(pin.version, report.version), pin.held_bytes);
   text.Line("\nprocesses: %zu", report.processes.size());
   for (const auto& row : report.processes)
     text.Line("  %8" PRIu64 "  threads %" PRIu64 ", pins %" PRIu64 ", shows %" PRIu64 "%s containers", row.process, row.threads, row.pins,
@@ -179,20 +182,14 @@ void ListProxies(Mapping* mapping, std::map<uint64_t, std::vector<uint64_t>>* by
   for (uint32_t slot = 0; slot < slots; slot++) {
     const SlotLine* line = mapping->slot_line(slot);
     if (line->used.load(std::memory_order_acquire) == 0) continue;
-    const SlotArea* area = mapping->slot_area(slot);
     std::vector<uint64_t>& ids = (*by_process)[line->process.load(std::memory_order_relaxed)];
-    for (uint32_t page = 0; page < std::min(area->cell_page_count.load(std::memory_order_acquire), kCellPages); page++) {
-      uint64_t size = 0;
-      const auto* cells = reinterpret_cast<const Atomic64*>(mapping->Block(area->cell_pages[page], &size));
-      if (cells == nullptr) continue;
-      const size_t before = ids.size();
-      for (uint32_t i = 0; i < kCellsPerPage; i++) {
-        const uint64_t cell = cells[i].load(std::memory_order_relaxed);
-        if (CellId(cell) != 0 && (cell & kCellDropped) == 0) ids.push_back(CellId(cell));
-      }
-      // The thread may have ended meanwhile, and the page be something else.
-      if (area->cell_page_count.load(kOrder) <= page) ids.resize(before);
-    }
+    const size_t before = ids.size();
+    const uint64_t lost = mapping->header()->cells_lost.load(kOrder);
+    EachCell(mapping, slot, [&ids](uint64_t cell) {
+      if (CellId(cell) != 0 && (cell & kCellDropped) == 0) ids.push_back(CellId(cell));
+    });
+    // A thread may have ended meanwhile, and its pages be something else.
+    if (mapping->header()->cells_lost.load(kOrder) != lost) ids.resize(before);
   }
   for (auto& [process, ids] : *by_process) {
     std::sort(ids.begin(), ids.end());

@@ -27,6 +27,7 @@ struct DatabaseReport {
     uint64_t process = 0;       // 0: of the file
     uint64_t users = 1;
     uint64_t held_bytes = 0;    // of retired blocks that it protects, perhaps among others
+    int64_t age_s = -1;         // seconds since it was taken; -1: not known, of the file
   };
   struct Process {
     uint64_t process = 0;

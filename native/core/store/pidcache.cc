@@ -15,13 +15,22 @@ Atomic64* PageCells(Mapping* mapping, Ref page) {
 }  // namespace
 
 Atomic64* Pidcache::Cell(uint32_t cell) const {
-  Atomic64* page = PageCells(slot_->mapping(), slot_->area()->cell_pages[cell / kCellsPerPage]);
+  SlotArea* area = slot_->area();
+  if (cell < kCellsPerPage) return &area->own_cells[cell];
+  Atomic64* page = PageCells(slot_->mapping(), area->cell_pages[cell / kCellsPerPage - 1]);
   PONGO_CHECK(page != nullptr);
   return page + cell % kCellsPerPage;
 }
 
 bool Pidcache::AddPage() {
   SlotArea* area = slot_->area();
+  if (area->cells_used.load(std::memory_order_relaxed) == 0) {
+    // Before the first of them: whoever adopts the slot must not miss one.
+    area->cells_used.store(1, std::memory_order_seq_cst);
+    for (uint32_t i = kCellsPerPage; i-- > 0;) free_.push_back(i);
+    return true;
+  }
+  if (allocator_ == nullptr) return false;
   const uint32_t pages = area->cell_page_count.load(std::memory_order_relaxed);
   Ref page;
   if (pages == kCellPages || !allocator_->AllocatePrivate(kCellsPerPage * sizeof(uint64_t), &page).ok()) return false;
@@ -31,7 +40,7 @@ bool Pidcache::AddPage() {
   area->cell_pages[pages] = page;
   // Published empty. A crash before this line leaves a cached block that a complete gc finds.
   area->cell_page_count.store(pages + 1, std::memory_order_release);
-  for (uint32_t i = kCellsPerPage; i-- > 0;) free_.push_back(pages * kCellsPerPage + i);
+  for (uint32_t i = kCellsPerPage; i-- > 0;) free_.push_back((pages + 1) * kCellsPerPage + i);
   return true;
 }
 
@@ -84,21 +93,30 @@ void Pidcache::Unpin(uint32_t cell) {
   dropped_.emplace_back(cell, epoch);
 }
 
+bool EachCell(Mapping* mapping, uint32_t slot, FunctionRef<void(uint64_t cell)> visit) {
+  const SlotArea* area = mapping->slot_area(slot);
+  const auto each = [&](const Atomic64* cells) {
+    for (uint32_t i = 0; i < kCellsPerPage; i++) visit(cells[i].load(std::memory_order_seq_cst));
+  };
+  if (area->cells_used.load(std::memory_order_seq_cst) != 0) each(area->own_cells);
+  const uint32_t pages = std::min(area->cell_page_count.load(std::memory_order_acquire), kCellPages);
+  for (uint32_t page = 0; page < pages; page++) {
+    const Atomic64* cells = PageCells(mapping, area->cell_pages[page]);
+    if (cells == nullptr) return false;
+    each(cells);
+  }
+  return true;
+}
+
 bool ReadCells(Mapping* mapping, uint64_t epoch, std::vector<uint64_t>* ids) {
   const uint32_t slots = mapping->header()->slot_count.load(std::memory_order_seq_cst);
   for (uint32_t slot = 0; slot < slots; slot++) {
     if (mapping->slot_line(slot)->used.load(std::memory_order_acquire) == 0) continue;
     if (mapping->slot_line(slot)->cells_full.load(std::memory_order_seq_cst) != 0) return false;
-    const SlotArea* area = mapping->slot_area(slot);
-    const uint32_t pages = std::min(area->cell_page_count.load(std::memory_order_acquire), kCellPages);
-    for (uint32_t page = 0; page < pages; page++) {
-      Atomic64* cells = PageCells(mapping, area->cell_pages[page]);
-      if (cells == nullptr) return false;
-      for (uint32_t i = 0; i < kCellsPerPage; i++) {
-        const uint64_t cell = cells[i].load(std::memory_order_seq_cst);
-        if (CellCounts(cell, epoch)) ids->push_back(CellId(cell));
-      }
-    }
+    const auto add = [&](uint64_t cell) {
+      if (CellCounts(cell, epoch)) ids->push_back(CellId(cell));
+    };
+    if (!EachCell(mapping, slot, add)) return false;
   }
   return true;
 }

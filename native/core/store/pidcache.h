@@ -14,12 +14,13 @@
 
 #include "store/allocator.h"
 #include "store/thread_slot.h"
+#include "util/function_ref.h"
 
 namespace pongo {
 
-
 class Pidcache {
  public:
+  // Without an allocator (the handle may not write the data file) there is one page of cells.
   Pidcache(ThreadSlot* slot, Allocator* allocator) : slot_(slot), allocator_(allocator) {}
 
   // A cell that names the container. O(1). When the thread has no room for more, kOverflowCell: as long as one of those is
@@ -43,6 +44,9 @@ class Pidcache {
 // All containers named by the cells of all threads, for the collection of this epoch. False when some thread has more
 // proxies than cells.
 bool ReadCells(Mapping* mapping, uint64_t epoch, std::vector<uint64_t>* ids);
+
+// Visits every word in the cells of a slot: visit(word). False when a page is where none can be.
+bool EachCell(Mapping* mapping, uint32_t slot, FunctionRef<void(uint64_t cell)> visit);
 
 }  // namespace pongo
 

@@ -81,6 +81,7 @@ uint32_t ThreadSlot::Pin(uint64_t version, uint64_t root_word, PinKind kind) {
   cell.kind.store(static_cast<uint32_t>(kind), std::memory_order_relaxed);
   cell.root.store(root_word, std::memory_order_relaxed);
   cell.revoked.store(0, std::memory_order_relaxed);
+  area_->pin_since[free_cell].store(static_cast<uint32_t>(port::Nanoseconds() / 1'000'000'000), std::memory_order_relaxed);
   if (free_cell == used) line_->pin_count.store(used + 1, std::memory_order_seq_cst);
   // seq_cst and before the announcement is cleared: a reclaimer scans slots first, pins second.
   cell.version.store(version, std::memory_order_seq_cst);
@@ -124,8 +125,11 @@ bool AdoptSlot(Mapping* mapping, uint32_t slot) {
   area->retired_count = 0;
   // Before the cells vanish: a collection that began while they were there must not miss what they named. Their owner may
   // have put a container back into the tree after the version that the collector looks at.
-  if (area->cell_page_count.load(std::memory_order_relaxed) != 0 || line->cells_full.load(std::memory_order_relaxed) != 0)
+  const bool own_cells = area->cells_used.load(std::memory_order_relaxed) != 0;
+  if (own_cells || area->cell_page_count.load(std::memory_order_relaxed) != 0 || line->cells_full.load(std::memory_order_relaxed) != 0)
     mapping->header()->cells_lost.fetch_add(1, std::memory_order_seq_cst);
+  for (uint32_t i = 0; own_cells && i < kCellsPerPage; i++) area->own_cells[i].store(0, std::memory_order_release);
+  area->cells_used.store(0, std::memory_order_release);
   for (uint32_t page = area->cell_page_count.load(std::memory_order_relaxed); page > 0 && page <= kCellPages; page--) {
     const Ref ref = area->cell_pages[page - 1];
     area->cell_page_count.store(page - 1, std::memory_order_release);  // the collector reads it no longer

@@ -28,6 +28,7 @@ inline constexpr uint64_t kGateByte = kPresenceByte + 1;            // data file
 inline constexpr uint64_t kCheckpointByte = kPresenceByte + 2;      // data file
 inline constexpr uint64_t kGcByte = kPresenceByte + 4;              // data file
 inline constexpr uint64_t kExpiryByte = kPresenceByte + 5;          // data file
+inline constexpr uint64_t kCopyByte = kPresenceByte + 6;            // unfinished backup
 inline constexpr uint64_t kSlotByte = uint64_t{1} << 62;            // control file, + slot index
 
 class ThreadSlot {
