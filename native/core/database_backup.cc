@@ -8,6 +8,11 @@
 #include "model/maintenance.h"
 
 namespace pongo {
+namespace {
+
+constexpr size_t kSuffixSize = 22;  // of a temporary name: ".0123456789abcdef.part"
+
+}  // namespace
 
 Status Session::StartBackup(uint64_t view, const std::string& target, bool overwrite, uint64_t* pinned,
                             std::unique_ptr<Backup>* backup) {
@@ -43,7 +48,19 @@ Backup::~Backup() {
   if (!temporary_.empty()) static_cast<void>(port::RemoveFile(temporary_).ok());
 }
 
+// What killed backups to this target have left: whoever is still at work holds a lock on its file.
+void Backup::RemoveLeftOvers() const {
+  for (const std::string& path : port::NamesBeside(target_ + ".", ".part")) {
+    if (path.size() != target_.size() + kSuffixSize) continue;
+    port::File file;
+    bool created;
+    if (!port::OpenFile(path, port::OpenMode::kReadWrite, 0, &file, &created).ok()) continue;
+    if (port::TryLockByte(file, kCopyByte, port::LockKind::kExclusive).ok()) static_cast<void>(port::RemoveFile(path).ok());
+  }
+}
+
 Status Backup::CreateTemporary() {
+  RemoveLeftOvers();
   uint64_t random;
   PONGO_TRY(port::RandomBytes(&random, sizeof random));
   char suffix[32];
@@ -55,7 +72,11 @@ Status Backup::CreateTemporary() {
   PONGO_TRY(port::OpenFile(path, port::OpenMode::kCreate, mode | 0600, &file_, &created));
   if (!created) return Status(Code::kEXISTS, "the name of the temporary file is taken");
   temporary_ = path;
-  return Status::Ok();
+  // Somebody who found the file before it was locked has removed it, or is about to: LOCKED then, and the caller tries again.
+  const Status locked = port::TryLockByte(file_, kCopyByte, port::LockKind::kExclusive);
+  port::FileId own, named;
+  if (locked.ok() && port::GetFileId(file_, &own).ok() && port::GetFileIdAt(path, &named).ok() && own == named) return Status::Ok();
+  return Status(Code::kLOCKED, "another backup to the same target began at the same moment: try again");
 }
 
 Status Backup::Copy() {

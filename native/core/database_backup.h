@@ -39,6 +39,7 @@ class Backup {
   const std::string& target() const { return target_; }
 
  private:
+  void RemoveLeftOvers() const;
   Status CreateTemporary();
   Status ReplaceTarget();
 

@@ -38,6 +38,20 @@ function fill(db: Database<any>): void {
 }
 
 describe('backup', () => {
+  test('takes away what killed backups to the same target have left, and nothing else', async () => {
+    const db = freshDatabase()
+    db.root.a = 1
+    const left = `${target(db)}.0123456789abcdef.part`
+    const others = [`${target(db)}.part`, `${target(db, 'other.pongo')}.0123456789abcdef.part`, `${target(db)}.x.part`]
+    for (const name of [left, ...others]) writeFileSync(name, 'half of it')
+    // The file of one that is at work is locked: each of these keeps its own.
+    const results = await Promise.allSettled([db.backup(target(db)), db.backup(target(db))])
+    expect(results.some(({ status }) => status === 'fulfilled')).toBe(true)
+    expect(existsSync(left)).toBe(false)
+    expect(leftOvers(db).sort()).toEqual(others.map((name) => basename(name)).sort())
+    expect(openAt(target(db)).root.a).toBe(1)
+  })
+
   test('equals the source, keeps ids, is clean and compact', async () => {
     const db = freshDatabase()
     fill(db)

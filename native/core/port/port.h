@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "util/status.h"
 
@@ -71,6 +72,8 @@ Status ReadAt(const File& file, uint64_t offset, void* data, size_t size);
 Status SyncData(const File& file);
 // Makes a new directory entry of `path` durable.
 Status SyncDirectoryOf(const std::string& path);
+// The names in the directory of `path` that begin with the last part of it, and end with `suffix`; as paths beside it.
+std::vector<std::string> NamesBeside(const std::string& path, const std::string& suffix);
 // Gives a file another name on the same file system, in one step. EXISTS when something has that name and `replace` is false.
 Status RenameFile(const std::string& from, const std::string& to, bool replace);
 Status RemoveFile(const std::string& path);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/magic.h>
@@ -248,9 +249,31 @@ Status SyncData(const File& file) {
   return FromErrno("the file cannot be synchronised with the device");
 }
 
-Status SyncDirectoryOf(const std::string& path) {
+namespace {
+
+std::string DirectoryOf(const std::string& path) {
   const size_t slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace
+
+std::vector<std::string> NamesBeside(const std::string& path, const std::string& suffix) {
+  const std::string beginning = path.substr(path.rfind('/') + 1);
+  const std::string folder = path.substr(0, path.size() - beginning.size());
+  std::vector<std::string> found;
+  DIR* directory = ::opendir(DirectoryOf(path).c_str());
+  if (directory == nullptr) return found;
+  while (const dirent* entry = ::readdir(directory)) {
+    const std::string name = entry->d_name;
+    if (name.size() >= beginning.size() + suffix.size() && name.starts_with(beginning) && name.ends_with(suffix)) found.push_back(folder + name);
+  }
+  ::closedir(directory);
+  return found;
+}
+
+Status SyncDirectoryOf(const std::string& path) {
+  const std::string directory = DirectoryOf(path);
   const int fd = RetryInterrupted([&] { return ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (fd < 0) return FromErrno("the directory cannot be opened");
   const File file(fd);
