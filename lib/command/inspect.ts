@@ -29,9 +29,10 @@ function entryOf(reader: DatabaseReader, id: number): ContainerEntry {
   return entry
 }
 
-function describe(entry: ContainerEntry): Record<string, unknown> {
+function describe(reader: DatabaseReader, entry: ContainerEntry): Record<string, unknown> {
   const { id, kind, tree, size, parent, links } = entry
-  return { id, kind: kindNames[kind] ?? kind, size, parent, links, tree: refText(tree) }
+  const row = { id, kind: kindNames[kind] ?? kind, size, parent, links, tree: refText(tree) }
+  return { ...row, ...reader.bounds(entry) }
 }
 
 async function tree(reader: DatabaseReader, entry: ContainerEntry, json: boolean, out: Out): Promise<void> {
@@ -92,7 +93,7 @@ export async function inspectFile(path: string, options: InspectOptions, out: Ou
       await out.line(jsonOf(reader.native(options.container ?? 1)))
     } else if (options.containers) {
       for (const entry of reader.containers()) {
-        const row = describe(entry)
+        const row = describe(reader, entry)
         await out.line(
           json
             ? JSON.stringify(row)
@@ -103,7 +104,7 @@ export async function inspectFile(path: string, options: InspectOptions, out: Ou
       }
     } else if (options.tree || options.container !== undefined) {
       const entry = entryOf(reader, options.container ?? 1)
-      if (json || !options.tree) await out.line(JSON.stringify(describe(entry)))
+      if (json || !options.tree) await out.line(JSON.stringify(describe(reader, entry)))
       if (options.tree) await tree(reader, entry, json, out)
     } else {
       await overview(reader, json, out)

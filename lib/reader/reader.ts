@@ -23,6 +23,7 @@ import { ContainerRef, ShapeRef, type StoredValue } from './value'
 export const kindNames = ['none', 'Dict', 'List', 'Collection', 'MultiCollection'] as const
 export const rootId = 1
 export const shapesId = 2
+export const companionsId = 3
 const depthMax = 512
 
 /** An entry of the object table. */
@@ -34,8 +35,19 @@ export interface ContainerEntry {
   size: number
   parent: number
   links: number
-  /** Entries of it can expire. */
+  /** It has a time index or bounds. */
   companion: boolean
+  bounded: boolean
+  lru: boolean
+}
+
+/** Of a bounded Collection. */
+export interface Bounds {
+  maxItems?: number
+  maxBytes?: number
+  evict: 'lru' | 'fifo'
+  /** With maxBytes: what is used of it. */
+  bytes?: number
 }
 
 export interface RootRecord {
@@ -160,6 +172,8 @@ export class DatabaseReader {
         parent: (parentHigh & 0xff) * 2 ** 32 + bytes.readUInt32LE(at + 16),
         links: parentHigh >>> 8,
         companion: ((rootHigh >>> 12) & 1) === 1,
+        bounded: ((rootHigh >>> 13) & 1) === 1,
+        lru: ((rootHigh >>> 14) & 1) === 1,
       }
     }
   }
@@ -239,6 +253,23 @@ export class DatabaseReader {
         yield [pair[0]!, value === null ? pair[1]! : value]
       }
     }
+  }
+
+  /** The bounds of a bounded Collection, from its companion; undefined of any other container. O(bounded Collections). */
+  bounds(entry: ContainerEntry): Bounds | undefined {
+    if (!entry.bounded) return undefined
+    const registry = this.container(companionsId)
+    let companion: ContainerEntry | undefined
+    for (const [key, value] of registry === undefined ? [] : this.entries(registry))
+      if (key === entry.id && value instanceof ContainerRef) companion = this.container(value.id)
+    if (companion === undefined) throw new FormatError(`the bounded container ${entry.id} has no companion`)
+    const bounds: Bounds = { evict: entry.lru ? 'lru' : 'fifo' }
+    for (const [key, value] of this.entries(companion)) {
+      if (typeof key !== 'string') break // its indexes come behind
+      if ((key === 'maxItems' || key === 'maxBytes' || key === 'bytes') && typeof value === 'number')
+        bounds[key] = value
+    }
+    return bounds
   }
 
   /** The deep plain copy of a container, as `native()` makes it. */

@@ -1,6 +1,6 @@
 // A store that goes on for long, with processes that come and go, some of them killed: nothing may grow.
 //
-// PONGODB_SOAK_SECONDS sets how long; 60 by default.
+// PONGODB_SOAK_SECONDS sets how long; 120 by default.
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,7 +10,7 @@ import { expect, test } from 'vitest'
 import { freshPath, openAt } from '../support/database'
 
 const program = fileURLToPath(new URL('programs/churn.mjs', import.meta.url))
-const seconds = Number(process.env.PONGODB_SOAK_SECONDS ?? 60)
+const seconds = Number(process.env.PONGODB_SOAK_SECONDS ?? 120)
 const chunk = 2 ** 20
 
 interface Sample {

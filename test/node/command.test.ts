@@ -188,13 +188,21 @@ describe('pongo', () => {
     const db = open<any>(file)
     db.root.a = { b: [1, 2, 3] }
     db.root.c = db.collection()
+    const cache = (db.root.cache = db.collection({ maxItems: 10, maxBytes: 1000 }))
+    cache.set('k', 'x'.repeat(100))
     const snap = db.snapshot()
     const info = await json(['info', file, '--json'])
     expect(info.processes.map(({ pid }: { pid: number }) => pid)).toContain(process.pid)
     expect(info.pins).toContainEqual(
-      expect.objectContaining({ kind: 'snapshot', pid: process.pid, version: snap.version }),
+      expect.objectContaining({
+        kind: 'snapshot',
+        pid: process.pid,
+        version: snap.version,
+        seconds: expect.any(Number),
+      }),
     )
     expect((await pongo(['info', file])).out).toContain('in use')
+    const cacheId = cache.$id
     snap.release()
     db.close()
     const counts = await json(['verify', file, '--json'])
@@ -206,7 +214,17 @@ describe('pongo', () => {
     const inspected = await json(['inspect', `${file}-copy`, '--json'])
     expect(inspected.superblocks.B).toMatchObject({ sequence: 1, clean: true })
     expect(inspected.root.containers).toBe(counts.containers)
-    expect(await json(['inspect', `${file}-copy`, '--value'])).toEqual({ a: { b: [1, 2, 3] }, c: {} })
+    expect(await json(['inspect', `${file}-copy`, '--value'])).toEqual({
+      a: { b: [1, 2, 3] },
+      c: {},
+      cache: { k: 'x'.repeat(100) },
+    })
+    expect(await json(['inspect', file, '--container', String(cacheId), '--json'])).toMatchObject({
+      kind: 'Collection',
+      maxItems: 10,
+      maxBytes: 1000,
+      evict: 'lru',
+    })
     expect((await json(['inspect', file, '--check', '--json'])).values).toBe(counts.values)
     expect((await pongo(['inspect', file, '--tree'])).out).toContain('"a": Dict')
     expect((await pongo(['inspect', file, '--containers'])).out).toMatch(/id 1 +kind Collection/)

@@ -36,6 +36,16 @@ test.each(readdirSync(fixtures).filter((name) => name.endsWith('.pongo.gz')))(
       expect(sorted(tag(db.root.$native())), advice).toEqual(sorted(expected))
       db.root.list.push({ written: [db.root.scalars] })
       expect(db.root.list.at(-1).written[0].uuid.equals(db.root.scalars.uuid)).toBe(true)
+      // The bounds are kept, and go on where they were.
+      const { oldest, bytes, used, expiring } = db.root
+      oldest.set('k5', 5)
+      expect([...oldest.keys()]).toEqual(['k3', 'k4', 'k5'])
+      bytes.set('new', 'x'.repeat(100))
+      expect([...bytes.keys()]).toEqual(['k9', 'new'])
+      used.set('k3', 3)
+      expect(used.size).toBe(2)
+      expect(expiring.ttl('late')).toBeGreaterThan(0)
+      expect(expiring.ttl('never')).toBeUndefined()
       await db.verify()
       db.close()
     } finally {

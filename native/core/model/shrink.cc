@@ -5,6 +5,7 @@
 #include "store/allocator.h"
 #include "store/checkpoint.h"
 #include "util/bits.h"
+#include "util/testing.h"
 
 namespace pongo {
 namespace {
@@ -28,6 +29,7 @@ Status ReturnFreeChunks(Mapping* mapping, ThreadSlot* slot, const port::File& ch
   const uint64_t needed = NeededLength(mapping, length);
   if (needed >= length) return Status::Ok();
 
+  PONGO_POINT("shrink.measured");
   // Both superblocks name the new length before the file gets it: neither may ever lead behind the end.
   header->length.store(needed, std::memory_order_release);
   for (int copy = 0; copy < 2; copy++) {
@@ -36,8 +38,10 @@ Status ReturnFreeChunks(Mapping* mapping, ThreadSlot* slot, const port::File& ch
       header->length.store(length, std::memory_order_release);  // the file has it still
       return status;
     }
+    PONGO_POINT("shrink.named");
   }
   PONGO_TRY(port::Truncate(mapping->data_file(), needed));
+  PONGO_POINT("shrink.cut");
   const uint64_t regions = (needed + kRegionSize - 1) / kRegionSize;
   return port::Truncate(mapping->control_file(), kSegmentsOffset + regions * sizeof(RegionSegment));
 }
