@@ -10,9 +10,9 @@ namespace pongo {
 struct WaitHooks {
   void (*before)(void* context) = nullptr;
   void (*after)(void* context) = nullptr;
+  void* context = nullptr;
   // Between before and after, every now and then in a wait that may last for ever: true ends it.
   bool (*interrupted)(void* context) = nullptr;
-  void* context = nullptr;
 };
 
 class WaitScope {
