@@ -15,10 +15,10 @@ describe('when the space is needed that a watcher pins', () => {
   // The file has room for what is stored and its successor, and not for a third.
   function pressed(): { db: Database<any>; press: () => void } {
     const db = openAt(freshPath(), { chunksize: MiB, maxSize: 16 * MiB })
-    db.root.box = { blob: 'a'.repeat(7 * MiB), n: 0 }
+    db.root.box = { blob: 'a'.repeat(6 * MiB), n: 0 }
     const press = (): void => {
       const before = db.snapshot()
-      for (const letter of 'bc') db.root.box.blob = letter.repeat(7 * MiB)
+      for (const letter of 'bc') db.root.box.blob = letter.repeat(6 * MiB)
       expectCode('SNAPSHOT', () => before.root.box) // what the watcher pinned too
       before.release()
     }
