@@ -221,7 +221,12 @@ export async function watch(file: string, path: string | undefined, options: Pat
     try {
       for await (const batch of changes.call(db, target, { signal: untilEnded() })) {
         const rows = (batch as Record<string, unknown>[]).map((change) =>
-          Object.fromEntries(Object.entries(change).map(([name, value]) => [name, plain(value)])),
+          // JSON has no undefined: what was not there before has no oldValue.
+          Object.fromEntries(
+            Object.entries(change)
+              .filter(([, value]) => value !== undefined)
+              .map(([name, value]) => [name, plain(value)]),
+          ),
         )
         await out.line(jsonText(rows))
         await out.flush()

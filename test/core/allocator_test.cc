@@ -429,6 +429,28 @@ TEST(ThreadsHarvestAndRefillAtOnce) {
   for (int round = 0; round < 4; round++) Churn(TestFile(1 << 20, 6 << 20), 4, 15'000, 60, true);
 }
 
+// What an interrupted operation holds comes back: a patient caller is told so, but not twice of the same operation.
+TEST(NobodyGrowsTheFileForAnInterruptedOperation) {
+  const TestFile file(1 << 20, 1 << 20);  // and it cannot grow
+  Worker w(file.mapping());
+  Worker other(file.mapping());
+  file.set_version(10);
+  other.slot->Announce();
+  std::vector<Ref> refs;
+  Ref ref;
+  while (w.allocator->Allocate(kSmallMax, 5, &ref).ok()) refs.push_back(ref);
+  file.set_version(11);
+  for (const Ref block : refs) w.allocator->Retire(block, 11);
+  CHECK_EQ(w.allocator->Allocate(kSmallMax, 11, &ref).os_error(), 0);  // who cannot begin again is not told to wait
+  w.allocator->set_patient(true);
+  CHECK(IsSpaceSoon(w.allocator->Allocate(kSmallMax, 11, &ref)));
+  w.allocator->AwaitSpace();
+  const Status again = w.allocator->Allocate(kSmallMax, 11, &ref);
+  CHECK(again.code() == Code::kFULL && !IsSpaceSoon(again));
+  other.slot->Clear();
+  CHECK(w.allocator->Allocate(kSmallMax, 11, &ref).ok());
+}
+
 // Once, draining went around in the region in which it had begun, and never came to the others.
 TEST(DrainingComesByEveryRegion) {
   const TestFile file(3 * kRegionSize);

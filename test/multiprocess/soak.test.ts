@@ -87,12 +87,14 @@ test(
       processes: started,
       killed,
       file: [most('fileBytes', samples.slice(0, samples.length >> 1)), most('fileBytes', half)],
+      fileRise: rise(of('fileBytes')),
       rss: [half[0]!.rss, rise(of('rss'))],
       descriptors: rise(of('descriptors')),
       threads: rise(of('threads')),
       live: after.bytes,
     }
     const text = JSON.stringify(figures)
+    process.stdout.write(`soak: ${text}\n`)
     expect(most('fileBytes', half), text).toBeLessThanOrEqual(
       1.5 * most('fileBytes', samples.slice(0, samples.length >> 1)),
     )

@@ -233,6 +233,26 @@ describe('pongo', () => {
     expect((await pongo(['inspect', `${file}-copy`])).code).toBe(4)
   })
 
+  test('watch writes a line of JSON per batch until it is ended', async () => {
+    const db = openAt(freshPath())
+    const users = (db.root.users = db.collection<string, number>())
+    const child = start(['watch', db.path, 'users'])
+    const done = result(child)
+    let seen = false
+    child.stdout!.once('data', () => (seen = true))
+    // It says nothing when it begins: there is always one more change for it to see.
+    for (let i = 0; !seen && child.exitCode === null; i++) {
+      users.set(`user ${i}`, i)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    child.kill('SIGINT')
+    const { code, out, err } = await done
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    const lines = out.trimEnd().split('\n')
+    const [first] = JSON.parse(lines[0]!) as [{ path: string[]; value: number }]
+    expect(first).toEqual({ path: [`user ${first.value}`], type: 'set', value: first.value })
+  })
+
   test('gc --daemon works until it is ended', async () => {
     const file = freshPath()
     const db = openAt(file)
