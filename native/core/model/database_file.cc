@@ -67,6 +67,19 @@ Status LockSoon(const port::File& file, uint64_t byte, port::LockKind kind) {
   }
 }
 
+// Whether anybody got as far as writing the header, for which all pages that an opener looks at had to be allocated. An opener that
+// found no room leaves a sparse file: through the mapping, even to read from it could be a SIGBUS on a full disk in memory.
+Status ControlBegun(const port::File& control, bool* begun) {
+  *begun = false;
+  uint64_t size;
+  PONGO_TRY(port::GetSize(control, &size));
+  if (size < kSegmentsOffset) return Status::Ok();
+  uint64_t magic;
+  PONGO_TRY(port::ReadAt(control, offsetof(ControlHeader, magic), &magic, sizeof magic));
+  *begun = magic == kControlMagic;
+  return Status::Ok();
+}
+
 }  // namespace
 
 bool DatabaseFile::InForkedChild() const { return port::ForkGeneration() != fork_generation_; }
@@ -202,10 +215,10 @@ void DatabaseFile::ChangeDurability(Durability from, Durability to) {
   ForgetDurability(from);
 }
 
-// Whether the control file describes this very database in this run of the kernel.
+// Whether the control file describes this very database in this run of the kernel. It has been begun.
 bool DatabaseFile::ControlIsOurs(bool alone, const uint8_t uuid[16]) {
   const ControlHeader* header = mapping_.header();
-  if (header->magic != kControlMagic || header->layout_hash != ControlLayoutHash()) return false;
+  if (header->layout_hash != ControlLayoutHash()) return false;
   if (header->data_device != id_.device || header->data_inode != id_.inode) return false;
   if (std::memcmp(header->uuid, uuid, 16) != 0) return false;
   const auto state = static_cast<ControlState>(header->state.load(std::memory_order_acquire));
@@ -260,21 +273,19 @@ Status DatabaseFile::Join(bool alone, uint64_t file_size, port::File data, std::
     *detail = "the control file '" + path_ + "-lock' cannot be used";
     return opened;
   }
+  bool begun;
+  PONGO_TRY(ControlBegun(control, &begun));
   if (!alone) {
-    uint64_t control_size;
-    PONGO_TRY(port::GetSize(control, &control_size));
-    if (control_size < kSegmentsOffset) return Status(Code::kLOCKED, "the control file is missing although other processes use the database");
+    if (!begun) return Status(Code::kLOCKED, "the control file is missing although other processes use the database");
     PONGO_TRY(mapping_.Attach(std::move(data), std::move(control), 0, !options_.read_only));
     if (!ControlIsOurs(false, superblock.uuid)) {
-      if (mapping_.header()->magic == kControlMagic && mapping_.header()->layout_hash != ControlLayoutHash())
+      if (mapping_.header()->layout_hash != ControlLayoutHash())
         return Status(Code::kVERSION, "processes with another version of PongoDB have the database open; close them or use the same version");
       return Status(Code::kLOCKED, "the control file does not belong to the database that other processes have open");
     }
     return mapping_.MapTo(mapping_.header()->length.load(std::memory_order_acquire));
   }
-  uint64_t control_size;
-  PONGO_TRY(port::GetSize(control, &control_size));
-  const bool candidate = !blank && control_size >= kSegmentsOffset;
+  const bool candidate = !blank && begun;
   if (!candidate && options_.read_only) control.Close();
   PONGO_TRY(mapping_.Attach(std::move(data), port::File(), 0, !options_.read_only));
   if (candidate) {
