@@ -15,6 +15,7 @@ export interface Member {
   /** The next result that it sends by itself. */
   next(): Promise<any>
   /** Of a process. */
+  readonly pid?: number
   signal(name: NodeJS.Signals): void
   end(): Promise<void>
   kill(): Promise<void>
@@ -56,6 +57,7 @@ export async function startProcess(path: string, program = member, ...more: stri
   child.on('exit', (code, signal) => mailbox.gone(`exit code ${code}, signal ${signal}`))
   await mailbox.next()
   return {
+    pid: child.pid!,
     run(job, more) {
       child.send({ job, ...more })
       return mailbox.next()
