@@ -18,7 +18,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const releaseScale = 100
 
 // Whole processes in Node and Python. Without a scale they are part of `npm run test:multiprocess`.
-const processTests = ['kill_storm', 'full_disk']
+const processTests = ['kill_storm', 'stopped_reader', 'full_disk', 'lifecycle']
 
 // A folder in memory when there is room: the tests make and remove files by the thousand, and sync none of them for real.
 export function scratchFolder() {
