@@ -289,16 +289,17 @@ TEST(TheHintThatADeadThreadHeldIsSetAgain) {
   Ref ref;
   REQUIRE(dead.allocator->Allocate(64, 2, &ref).ok());
   SlabMap slabs(file.mapping());
-  const uint64_t slab = slabs.TakeSlabWithFreeBlocks(0, 0);
+  uint64_t holding = 0;
+  const uint64_t slab = slabs.TakeSlabWithFreeBlocks(0, 0, &holding);
   REQUIRE(slab != kNoSlab);
-  while (slabs.TakeSlabWithFreeBlocks(0, 0) != kNoSlab) {
+  while (slabs.TakeSlabWithFreeBlocks(0, 0, &holding) != kNoSlab) {
   }
   dead.slot->area()->holding = slab + 1;
   // Its magazine is emptied, so that only the hint leads to the slab.
   for (Magazine& magazine : dead.slot->area()->magazines) magazine.count = 0;
   dead.Die();
   Worker reaper(file.mapping());
-  CHECK_EQ(slabs.TakeSlabWithFreeBlocks(0, 0), slab);
+  CHECK_EQ(slabs.TakeSlabWithFreeBlocks(0, 0, &holding), slab);
 }
 
 // -- threads --

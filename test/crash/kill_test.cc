@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "child.h"
+#include "model/database_file.h"
 #include "test/crash/public_operations.h"
 
 // Allocations are steps too: one that fails ends the process, for the engine is built without exceptions.
@@ -94,6 +95,27 @@ std::vector<uint64_t> Sample(uint64_t steps, uint64_t wanted, uint64_t always = 
     sample.push_back(steps - back);
   }
   return sample;
+}
+
+// Slabs in which a block is free and that nobody will find it in.
+uint64_t UnmarkedSlabs(const std::string& path) {
+  std::string detail;
+  auto file = DatabaseFile::Open(path, QuietOptions(), &detail);
+  if (!file.ok()) std::abort();
+  Mapping* mapping = file.value()->mapping();
+  uint64_t unmarked = 0;
+  for (uint64_t slab = 1; slab < mapping->mapped_length() / kSlabSize; slab++) {
+    const uint64_t use = mapping->slab_state(slab)->load();
+    if (SlabUseOf(use) != SlabUse::kSmall) continue;
+    bool free = false;
+    for (uint32_t i = 0; i < BlocksPerSlab(static_cast<uint32_t>(SlabDetail(use))); i++)
+      free = free || mapping->block_states(slab)[i].load() == 0;
+    const uint64_t region = slab / kSlabsPerRegion;
+    const uint64_t bits = mapping->segment(region)->free_blocks[SlabDetail(use)][slab % kSlabsPerRegion / 64].load();
+    const uint64_t regions = mapping->summaries()->free_blocks[SlabDetail(use)].words[region / 64].load();
+    if (free && ((bits >> slab % 64) & (regions >> region % 64) & 1) == 0) unmarked++;
+  }
+  return unmarked;
 }
 
 struct Fixture {
@@ -180,6 +202,115 @@ TEST(KilledAtEachStepOfAnOperation) {
       KillOperation(&fixture, operation, at, before, after, at % 2 == 0);
   }
   std::printf("kills at steps of operations: %llu\n", static_cast<unsigned long long>(kills));
+}
+
+// A small commit, killed at each of its steps in every run, beside a peer whose quick gc() then finds each block that was retired.
+// The peer has looked at all slabs before, and writes nothing: no mark of a slab but those that the dead has set leads there.
+TEST(KilledAtEachStepOfASmallCommit) {
+  Fixture fixture;
+  const auto set = [](Session* s) { return SetText(s, "key7", "changed"); };
+  const uint64_t before = fixture.Reset();
+  uint64_t after = before;
+  uint64_t steps = 0;
+  kills = 0;
+  for (uint64_t at = 0; at <= steps; at++) {  // 0 counts them
+    const std::string where = "small commit, killed at step " + std::to_string(at);
+    fixture.Reset();
+    auto peer = OpenSession(fixture.path, QuietOptions());
+    REQUIRE(peer != nullptr);
+    Counts first, last;
+    CHECK_OK(peer->Sync());
+    CHECK_OK(peer->Gc(false, &first, &last));
+    Pipe counted;
+    const int status = RunInChild([&] {
+      auto session = OpenSession(fixture.path, QuietOptions());
+      if (session == nullptr) return 1;
+      CountSteps(at);
+      if (!set(session.get()).ok()) return 2;
+      counted.Send(StepsCounted());
+      return 0;
+    });
+    if (at == 0) {
+      REQUIRE(status == 0 && counted.Receive(&steps));
+      after = Fingerprint(peer.get());
+      continue;
+    }
+    Expect(Killed(status), where, "was not killed");
+    kills++;
+    const uint64_t now = Fingerprint(peer.get());
+    Expect(now == before || now == after, where, "half done");
+    CHECK_OK(peer->Sync());
+    CHECK_OK(peer->Gc(false, &first, &last));
+    Expect(last.retired == 0, where, std::to_string(last.retired) + " blocks stay retired after a quick gc");
+  }
+  std::printf("kills at steps of a small commit: %llu\n", static_cast<unsigned long long>(kills));
+}
+
+// A commit is there once its root is, although its owner died before V was raised: the close that follows makes it durable.
+TEST(KilledBetweenTheRootAndTheVersion) {
+  Fixture fixture;
+  for (const PublicOperation& operation : KeyedOperations()) {
+    if (!operation.writes) continue;
+    const uint64_t before = fixture.Reset();
+    const int status = RunInChild([&] {
+      auto session = OpenSession(fixture.path, QuietOptions());
+      if (session == nullptr) return 1;
+      KillAtPoint("commit.published", 1);
+      return operation.run(session.get()).ok() ? 0 : 2;
+    });
+    Expect(Killed(status), operation.name, "was not killed");
+    auto session = OpenSession(fixture.path, QuietOptions());
+    REQUIRE(session != nullptr);
+    const uint64_t now = Fingerprint(session.get());
+    Expect(now != before, operation.name, "the commit is not there");
+    CHECK_OK(session->Close());
+    session.reset();
+    CheckAfterReboot(operation.name, fixture.path, now);
+  }
+}
+
+// Killed when it passes a point for the nth time, beside a peer; all that the dead had freed or retired is found without a complete
+// gc(). False when the point was passed less often.
+bool KilledAtAMark(Fixture* fixture, const char* point, uint64_t nth) {
+  const std::string where = std::string("killed at ") + point + ", number " + std::to_string(nth);
+  fixture->Reset();
+  auto peer = OpenSession(fixture->path, QuietOptions());
+  if (peer == nullptr) std::abort();
+  const int status = RunInChild([&] {
+    auto session = OpenSession(fixture->path, QuietOptions());
+    if (session == nullptr) return 1;
+    KillAtPoint(point, nth);
+    Counts before, after;
+    // So many retired blocks that most of them are nobody's own.
+    for (int i = 0; i < 200; i++)
+      if (!SetText(session.get(), "key" + std::to_string(i % 60), std::string(static_cast<size_t>(i % 90), 's')).ok()) return 2;
+    return session->Gc(false, &before, &after).ok() ? 0 : 3;
+  });
+  const bool killed = Killed(status);
+  Expect(killed || status == 0, where, "the child failed with status " + std::to_string(status));
+  CHECK_OK(SetText(peer.get(), "number", "goes on"));
+  CHECK_OK(peer->Sync());
+  Counts before, after;
+  CHECK_OK(peer->Gc(false, &before, &after));
+  CHECK_OK(SetText(peer.get(), "number", "goes on again"));
+  CHECK_OK(peer->Sync());
+  peer.reset();
+  auto last = OpenSession(fixture->path, QuietOptions());
+  if (last == nullptr) std::abort();
+  CHECK_OK(last->Gc(false, &before, &after));
+  Expect(after.retired == 0, where, std::to_string(after.retired) + " blocks stay retired after a quick gc");
+  Expect(UnmarkedSlabs(fixture->path) == 0, where, "a slab with free blocks has no mark");
+  return killed;
+}
+
+// A thread that looks at a slab has taken its mark, or that of a region: the adopter sets it again.
+TEST(KilledWithTheMarkOfASlab) {
+  Fixture fixture;
+  for (const char* point : {"slab.taken", "region.cleared"}) {
+    uint64_t nth = 1;
+    while (KilledAtAMark(&fixture, point, nth)) nth++;
+    CHECK(nth > 3);
+  }
 }
 
 // A whole life: open or recover or create, one commit, close.

@@ -95,9 +95,8 @@ Status Allocator::Refill(uint32_t size_class, bool by_all_means) {
     uint64_t& hint = last_slab_[size_class];
     // Threads start at different places, so that they seldom meet in one slab.
     const uint64_t start = hint != 0 ? hint : slot_->index() * 7;
-    const uint64_t slab = slabs_.TakeSlabWithFreeBlocks(size_class, start);
+    const uint64_t slab = slabs_.TakeSlabWithFreeBlocks(size_class, start, &area->holding);
     if (slab != kNoSlab) {
-      area->holding = slab + 1;  // a crash now: the adopter sets the bit that we have taken
       const bool found = TakeFromSlab(slab, size_class);
       area->holding = 0;
       hint = slab;
@@ -330,13 +329,13 @@ uint64_t Allocator::Drain(uint64_t slab_limit) {
   uint64_t freed = 0;
   uint64_t first = kNoSlab;
   for (uint64_t n = 0; n < std::min(slab_limit, slab_count); n++) {
-    const uint64_t slab = slabs_.TakeSlabWithRetired(drain_cursor_);
+    const uint64_t slab = slabs_.TakeSlabWithRetired(drain_cursor_, &slot_->area()->holding);
     if (slab == kNoSlab || slab == first) {
       if (slab == first && slab != kNoSlab) slabs_.NoteRetiredSlab(slab);
+      slot_->area()->holding = 0;
       break;
     }
     if (first == kNoSlab) first = slab;
-    slot_->area()->holding = slab + 1;  // a crash now: the adopter sets the bit that we have taken
     drain_cursor_ = (slab + 1) % slab_count;
     const uint64_t use = mapping_->slab_state(slab)->load(std::memory_order_acquire);
     Atomic64* states = mapping_->block_states(slab);

@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstring>
 
+#include "util/testing.h"
+
 namespace pongo {
 namespace {
 
@@ -14,15 +16,20 @@ void SetBit(Atomic64* words, uint64_t index) {
   words[index / 64].fetch_or(bit, std::memory_order_acq_rel);
 }
 
-// Finds and clears one set bit at or after `start`; kNoSlab when all are clear.
-uint64_t ClearOneBit(Atomic64* words, uint64_t word_count, uint64_t start) {
+// Finds and clears one set bit at or after `start`; kNoSlab when all are clear. Bit 0 is that of slab `base`.
+uint64_t ClearOneBit(Atomic64* words, uint64_t word_count, uint64_t start, uint64_t base, uint64_t* holding) {
   for (uint64_t w = start / 64; w < word_count; w++) {
     uint64_t value = words[w].load(std::memory_order_relaxed);
     if (w == start / 64) value &= ~uint64_t{0} << (start % 64);
     while (value != 0) {
       const uint64_t bit = value & -value;
-      if ((words[w].fetch_and(~bit, std::memory_order_acq_rel) & bit) != 0)
-        return w * 64 + static_cast<uint64_t>(std::countr_zero(bit));
+      const uint64_t slab = base + w * 64 + static_cast<uint64_t>(std::countr_zero(bit));
+      // Named before it is taken: a crash now, and the adopter sets a bit that may be set; a crash after, and it sets ours.
+      *holding = slab + 1;
+      if ((words[w].fetch_and(~bit, std::memory_order_acq_rel) & bit) != 0) {
+        PONGO_POINT("slab.taken");
+        return slab;
+      }
       value &= ~bit;  // somebody else took it
     }
   }
@@ -31,8 +38,10 @@ uint64_t ClearOneBit(Atomic64* words, uint64_t word_count, uint64_t start) {
 
 // Takes one bit out of the two-level map: `summary` over regions, `words_of(region)` over the slabs of one. The next one at or
 // after `start`, in a circle: whoever goes on behind what was found comes by all slabs before any for a second time.
+// *holding names what was taken, or is 0 when nothing was. A crash between the clearing of a summary bit and the second look: the
+// adopter looks (RestoreSummaries).
 template <class WordsOf>
-uint64_t TakeSlab(RegionBits* summary, uint64_t region_count, uint64_t start, WordsOf words_of) {
+uint64_t TakeSlab(RegionBits* summary, uint64_t region_count, uint64_t start, uint64_t* holding, WordsOf words_of) {
   const uint64_t start_region = start / kSlabsPerRegion;
   const uint64_t word_count = (region_count + 63) / 64;
   for (uint64_t i = 0; i <= word_count; i++) {
@@ -44,10 +53,11 @@ uint64_t TakeSlab(RegionBits* summary, uint64_t region_count, uint64_t start, Wo
       if (region >= region_count) continue;
       Atomic64* words = words_of(region);
       const uint64_t first = i == 0 && region == start_region ? start % kSlabsPerRegion : 0;
-      const uint64_t found = ClearOneBit(words, kSlabsPerRegion / 64, first);
-      if (found != kNoSlab) return region * kSlabsPerRegion + found;
+      const uint64_t found = ClearOneBit(words, kSlabsPerRegion / 64, first, region * kSlabsPerRegion, holding);
+      if (found != kNoSlab) return found;
       // The region seems empty: clear its summary bit, then look again, for a bit may be before `first` or have been set in between.
       summary->words[w].fetch_and(~(uint64_t{1} << (region % 64)), std::memory_order_acq_rel);
+      PONGO_POINT("region.cleared");
       for (uint64_t k = 0; k < kSlabsPerRegion / 64; k++)
         if (words[k].load(std::memory_order_acquire) != 0) {
           SetBit(summary->words, region);
@@ -55,6 +65,7 @@ uint64_t TakeSlab(RegionBits* summary, uint64_t region_count, uint64_t start, Wo
         }
     }
   }
+  *holding = 0;
   return kNoSlab;
 }
 
@@ -99,15 +110,15 @@ void SlabMap::NoteRetiredSlab(uint64_t slab) {
 
 void SlabMap::NoteFreeSlab(uint64_t slab) { SetBit(mapping_->summaries()->free_slabs.words, slab / kSlabsPerRegion); }
 
-uint64_t SlabMap::TakeSlabWithFreeBlocks(uint32_t size_class, uint64_t start) {
+uint64_t SlabMap::TakeSlabWithFreeBlocks(uint32_t size_class, uint64_t start, uint64_t* holding) {
   const uint64_t slabs = SlabCount();
-  return TakeSlab(&mapping_->summaries()->free_blocks[size_class], RegionCount(slabs), start % slabs,
+  return TakeSlab(&mapping_->summaries()->free_blocks[size_class], RegionCount(slabs), start % slabs, holding,
                   [&](uint64_t region) { return mapping_->segment(region)->free_blocks[size_class]; });
 }
 
-uint64_t SlabMap::TakeSlabWithRetired(uint64_t start) {
+uint64_t SlabMap::TakeSlabWithRetired(uint64_t start, uint64_t* holding) {
   const uint64_t slabs = SlabCount();
-  return TakeSlab(&mapping_->summaries()->retired, RegionCount(slabs), start % slabs,
+  return TakeSlab(&mapping_->summaries()->retired, RegionCount(slabs), start % slabs, holding,
                   [&](uint64_t region) { return mapping_->segment(region)->retired; });
 }
 
@@ -232,6 +243,21 @@ void SlabMap::ReleaseClaims(uint32_t slot) {
     Unassign(slab + 1, tails);
     mapping_->block_states(slab)->store(0, std::memory_order_release);
     Unassign(slab, 1);
+  }
+}
+
+void SlabMap::RestoreSummaries() {
+  Summaries* summaries = mapping_->summaries();
+  const auto any = [](const Atomic64* words) {
+    bool set = false;
+    for (uint64_t k = 0; k < kSlabsPerRegion / 64; k++) set = set || words[k].load(std::memory_order_relaxed) != 0;
+    return set;
+  };
+  for (uint64_t region = 0; region < RegionCount(SlabCount()); region++) {
+    RegionSegment* segment = mapping_->segment(region);
+    if (any(segment->retired)) SetBit(summaries->retired.words, region);
+    for (uint32_t c = 0; c < kClassCount; c++)
+      if (any(segment->free_blocks[c])) SetBit(summaries->free_blocks[c].words, region);
   }
 }
 

@@ -37,10 +37,11 @@ class SlabMap {
   void NoteRetiredSlab(uint64_t slab);
 
   // Takes the hint of some slab of the class that may have free blocks, near `start`; kNoSlab when there is none. The caller
-  // searches the slab and sets the bit again when blocks remain.
-  uint64_t TakeSlabWithFreeBlocks(uint32_t size_class, uint64_t start);
+  // searches the slab and sets the bit again when blocks remain. *holding is slab + 1 from before the hint is taken: a field of the
+  // caller's slot, so that its adopter sets the hint again (SlotArea::holding); 0 when there is none.
+  uint64_t TakeSlabWithFreeBlocks(uint32_t size_class, uint64_t start, uint64_t* holding);
   // Takes the hint of a slab that may have retired blocks, at or after `start` (wrapping).
-  uint64_t TakeSlabWithRetired(uint64_t start);
+  uint64_t TakeSlabWithRetired(uint64_t start, uint64_t* holding);
   bool AnyRetired() const;
 
   // Turns `count` adjacent unassigned slabs into CLAIMED(slot); the first of them, or kNoSlab.
@@ -54,6 +55,8 @@ class SlabMap {
   void FreeSpan(uint64_t slab);
   // Gives back all slabs that a dead slot had claimed.
   void ReleaseClaims(uint32_t slot);
+  // Sets the hints of whole regions in which a slab has one: a dead process may have cleared them to look again.
+  void RestoreSummaries();
   // Sets every hint that could be true: those that a dead process took with it are found again. O(slabs).
   void RestoreHints();
   // Turns small slabs all of whose blocks are free into unassigned ones; at most `limit`. Returns how many.

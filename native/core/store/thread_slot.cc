@@ -118,6 +118,7 @@ bool AdoptSlot(Mapping* mapping, uint32_t slot) {
     slabs.NoteRetiredSlab(area->holding - 1);
     area->holding = 0;
   }
+  slabs.RestoreSummaries();
   for (; area->retired_count > 0 && area->retired_count <= kRetiredMax; area->retired_count--) {
     const Ref ref = area->retired[area->retired_count - 1].ref;
     if (slabs.IsBlock(ref)) slabs.NoteRetired(ref);
