@@ -97,6 +97,12 @@ uint64_t RunFor(int thread, uint64_t steps) {
 
 bool InFiber() { return running != nullptr && running->current >= 0; }
 
+bool OthersReady() {
+  for (size_t i = 0; i < running->fibers.size(); i++)
+    if (static_cast<int>(i) != running->current && running->fibers[i].state == FiberState::kReady) return true;
+  return false;
+}
+
 void GiveWay() {
   if (!InFiber()) return;
   running->gave_way = true;

@@ -38,6 +38,8 @@ struct Segment {
 void GiveWay();
 // True inside a scheduled thread.
 bool InFiber();
+// Whether there is anybody to give way to: a thread that has neither ended nor died. A thread that waits counts.
+bool OthersReady();
 
 // Runs one schedule: the segments in turn, then `last` to its end, then the others in order. `taken` receives the steps that each
 // segment really ran: fewer when the thread ended first. `rest` is raised by the steps of `last` after the segments.

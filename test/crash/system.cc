@@ -2,14 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <atomic>
 
 #include "test/crash/scheduler.h"
 
@@ -25,6 +29,7 @@ int __real_fcntl(int fd, int command, ...);
 int __real_sync_file_range(int fd, off_t offset, off_t size, unsigned int flags);
 int __real_nanosleep(const struct timespec* wanted, struct timespec* left);
 int __real_clock_gettime(clockid_t clock, struct timespec* time);
+long __real_syscall(long number, ...);
 }
 
 namespace pongo::test {
@@ -48,6 +53,8 @@ thread_local uint64_t kill_point_nth = 0;
 
 uint64_t boot_id = 0;
 uint64_t fiber_time = 1;
+uint64_t fiber_wakes = 0;   // calls that wake who sleeps on a futex
+uint64_t lost_sleeps = 0;
 char boot_id_path[64] = "";
 bool skip_syncs = false;
 FileWatcher* watched = nullptr;
@@ -136,9 +143,28 @@ void WatchFile(const std::string& path, FileWatcher* watcher) {
   watched = watcher;
 }
 void SkipSyncs(bool skip) { skip_syncs = skip; }
+uint64_t LostSleeps() { return lost_sleeps; }
+void ForgetLostSleeps() { lost_sleeps = 0; }
 int Planted() { return testing::planted; }
 
 namespace {
+
+// A scheduled thread sleeps on a futex: until it is woken, or nobody is left who could wake it.
+long FiberFutex(const std::atomic<uint32_t>* word, long operation, uint32_t expected) {
+  testing::Step("futex");
+  if (operation == FUTEX_WAKE) {
+    fiber_wakes++;
+    return 0;
+  }
+  if (word->load() != expected) {
+    errno = EAGAIN;
+    return -1;
+  }
+  const uint64_t before = fiber_wakes;
+  while (fiber_wakes == before && OthersReady()) GiveWay();
+  if (fiber_wakes == before) lost_sleeps++;
+  return 0;
+}
 
 int Sync(int fd, bool with_length, Call call, int (*real)(int)) {
   if (Fails(call)) return -1;
@@ -219,6 +245,17 @@ int __wrap_fcntl(int fd, int command, ...) {
     }
   }
   return __real_fcntl(fd, command, argument);
+}
+
+long __wrap_syscall(long number, ...) {
+  va_list arguments;
+  va_start(arguments, number);
+  long a[6];
+  for (long& argument : a) argument = va_arg(arguments, long);
+  va_end(arguments);
+  if (number == SYS_futex && pongo::test::InFiber())
+    return pongo::test::FiberFutex(reinterpret_cast<const std::atomic<uint32_t>*>(a[0]), a[1], static_cast<uint32_t>(a[2]));
+  return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 // In a scheduled thread time is our own, so that a schedule can be repeated: it passes when somebody looks, or sleeps.

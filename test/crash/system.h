@@ -45,6 +45,10 @@ void WatchFile(const std::string& path, FileWatcher* watcher);
 // Syncs that nobody watches do nothing: for the databases of tests that are thrown away.
 void SkipSyncs(bool skip);
 
+// Scheduled threads (scheduler.h) that slept on a futex when nobody was left to wake them.
+uint64_t LostSleeps();
+void ForgetLostSleeps();
+
 // The planted bug of this run, from the environment variable PONGO_PLANT; 0: none. Called before main().
 int Planted();
 

@@ -1,5 +1,7 @@
 #include "store/commit_signal.h"
 
+#include "util/testing.h"
+
 namespace pongo {
 
 void WakeCommitWaiters(ControlHeader* header) {
@@ -21,8 +23,9 @@ void LeaveCommitWait(Mapping* mapping, SlotLine* line) {
 
 uint64_t SleepUntilCommit(Mapping* mapping, uint64_t known, uint64_t nanoseconds, const std::atomic<bool>* stop) {
   ControlHeader* header = mapping->header();
+  const uint64_t too_early = PONGO_PLANTED(12) ? header->root.load(std::memory_order_seq_cst) : 0;
   const uint32_t signal = header->commit_signal.load(std::memory_order_seq_cst);
-  const uint64_t root = header->root.load(std::memory_order_seq_cst);
+  const uint64_t root = PONGO_PLANTED(12) ? too_early : header->root.load(std::memory_order_seq_cst);
   if (root != known || stop->load(std::memory_order_seq_cst)) return root;
   port::FutexWait(&header->commit_signal, signal, nanoseconds);
   return header->root.load(std::memory_order_seq_cst);

@@ -1,0 +1,215 @@
+// Interleavings that need more switches than interleaving_test explores, each at given places: every place is taken in every run.
+
+#include <optional>
+
+#include "store/checkpoint.h"
+#include "store/commit_signal.h"
+#include "test/crash/stage.h"
+
+namespace pongo {
+namespace {
+
+using namespace pongo::test;
+
+// -- a commit wakes who waits for it --
+
+class CommitAndWait : public Staged {
+ public:
+  static constexpr const char* kName = "commit and wait";
+  explicit CommitAndWait(Stage* stage) : Staged(stage), waiter_(stage), writer_(stage), known_(stage->mapping()->header()->root.load()) {
+    ForgetLostSleeps();
+  }
+  void Run(int thread) override {
+    if (thread == 1) {
+      Must(writer_.Increment(stage_->id("x"), "n"));
+      return;
+    }
+    Mapping* mapping = stage_->mapping();
+    EnterCommitWait(mapping, waiter_->slot.line());
+    // May return early, but not sleep on when the commit is there.
+    for (int i = 0; i < 3 && SleepUntilCommit(mapping, known_, port::kForever, &stop_) == known_; i++) GiveWay();
+    LeaveCommitWait(mapping, waiter_->slot.line());
+  }
+  bool Ignores(const char* name) const override { return strcmp(name, "block") == 0; }
+  std::string Check() override {
+    if (LostSleeps() != 0) Note("a thread sleeps although the commit that it waits for is there");
+    if (stage_->mapping()->header()->commit_waiters.load() != 0) Note("a waiter that has gone is counted");
+    return Staged::Check();
+  }
+
+ private:
+  Actor waiter_, writer_;
+  uint64_t known_;
+  std::atomic<bool> stop_{false};
+};
+
+TEST(CommitsAndWaiters) {
+  Stage stage;
+  ExploreAll<CommitAndWait>(&stage);
+}
+
+// -- the announcement of a committer does not rise between its reads and its last attempt --
+
+// The loser has read its container. Another commit to it makes the loser's attempt fail; a second one brings the container's root
+// back to the place where the loser read it, if that can become free meanwhile.
+class LoserAndOthers : public Staged {
+ public:
+  explicit LoserAndOthers(Stage* stage) : Staged(stage), loser_(stage), other_(stage), place_(PlaceOf("x")) {}
+  int thread_count() const override { return 3; }
+  void Run(int thread) override {
+    if (thread == 0) return Must(loser_.Increment(stage_->id("x"), "n"));
+    if (thread == 2 && !OfferPlace()) return;
+    Must(other_.Increment(stage_->id("x"), "n"));
+    others_++;
+  }
+  bool Ignores(const char* name) const override { return strcmp(name, "block") == 0 || strcmp(name, "load") == 0 || strcmp(name, "store") == 0; }
+  std::string Check() override {
+    int64_t n = 0;
+    Must(loser_->Read(0, [&](const ReadView& view) {
+      return GetValue(view, stage_->id("x"), TextKey("n").key(), [&](const ValueView& v) { n = v.integer; });
+    }));
+    if (n != 2 + others_) Note("an increment is lost: " + std::to_string(n) + " of " + std::to_string(2 + others_));
+    return Staged::Check();
+  }
+
+ private:
+  Ref PlaceOf(const char* name) {
+    Base base;
+    bool present;
+    ObjectEntry entry;
+    Must(ReadBase(stage_->mapping(), stage_->mapping()->header()->root.load(std::memory_order_relaxed), &base));
+    Must(FindObject(stage_->mapping(), base.table, stage_->id(name), &present, &entry));
+    return entry.tree();
+  }
+  // Makes the block that was the root of the container the next one that is taken; false when it is not free.
+  bool OfferPlace() {
+    constexpr int kTries = 2 * kMagazineSize;
+    other_->allocator.Reclaim();
+    std::vector<Ref> others;
+    bool found = false;
+    for (int i = 0; i < kTries && !found; i++) {
+      Ref ref;
+      Must(other_->allocator.Allocate(kClassSizes[RefClass(place_)], 1, &ref));
+      found = ref == place_;
+      if (!found) others.push_back(ref);
+    }
+    for (const Ref ref : others) other_->allocator.Discard(ref);
+    if (found) other_->allocator.Discard(place_);
+    return found;
+  }
+
+  Actor loser_, other_;
+  Ref place_;
+  int64_t others_ = 0;
+};
+
+TEST(ALostCommitAndTheSamePlace) {
+  Stage stage;
+  PrepareStage(&stage);
+  uint64_t count = 0;
+  std::vector<uint64_t> taken;
+  for (uint64_t first = 0, all_first = false; !all_first; first++) {
+    for (uint64_t second = 1, all_second = false; !all_second && !all_first; second++, count++) {
+      LoserAndOthers scenario(&stage);
+      const std::string wrong = RunSchedule(&scenario, {{0, first, false}, {1, ~uint64_t{0}, false}, {0, second, false}}, 2, &taken);
+      all_first = taken[0] < first;
+      all_second = taken[2] < second;
+      if (wrong.empty()) continue;
+      Fail(__FILE__, __LINE__, wrong + " (" + std::to_string(first) + ", " + std::to_string(second) + ")");
+      return;
+    }
+  }
+  std::printf("a lost commit and the same place: %llu schedules\n", static_cast<unsigned long long>(count));
+}
+
+// -- a checkpoint finds one whose owner died --
+
+// What the disk is known to hold: the superblock of the last sync that has returned. Everything else may be there or not, so the
+// version that it names must be whole in the file at every moment.
+class SyncedSuperblock : public FileWatcher {
+ public:
+  explicit SyncedSuperblock(Stage* stage) : stage_(stage) {
+    AfterSync(true);
+    WatchFile(stage->path(), this);
+  }
+  ~SyncedSuperblock() override { WatchFile("", nullptr); }
+  void BeforeSync() override { Look(); }
+  void AfterSync(bool) override {
+    if (!ReadSuperblock(stage_->mapping()->data_file(), &durable_).ok()) wrong_ = "no superblock is valid";
+  }
+  void AfterWrite() override {}
+  // An empty string, or what a crash of the machine would have lost.
+  std::string Look() {
+    Base base;
+    ReachCounts counts;
+    Mapping* mapping = stage_->mapping();
+    Status status = ReadBase(mapping, MakeRootWord(durable_.root, durable_.version), &base);
+    if (status.ok() && base.version != durable_.version) status = Status(Code::kCORRUPT, "the root record was reclaimed");
+    if (status.ok()) status = WalkVersion(mapping, base, [](Ref) { return Status::Ok(); }, &counts);
+    std::string torn = status.ok() ? ReadBoth(ReadView(mapping, base.table)) : status.text();
+    if (wrong_.empty() && !torn.empty()) wrong_ = "the version that the disk names is gone: " + torn;
+    return wrong_;
+  }
+
+ private:
+  Stage* stage_;
+  Superblock durable_;
+  std::string wrong_;
+};
+
+class DeadCheckpoint : public Staged {
+ public:
+  explicit DeadCheckpoint(Stage* stage) : Staged(stage), dead_(stage), heir_(stage), writer_(stage), disk_(stage) {
+    for (port::File* lock : {&dead_lock_, &heir_lock_}) Must(port::Reopen(stage->mapping()->data_file(), true, lock));
+    Must(writer_.SetBoth(1));
+  }
+  int thread_count() const override { return 3; }
+  bool may_die() const override { return true; }
+  void Die(int) override {
+    dead_.Die();
+    dead_lock_.Close();
+  }
+  void Run(int thread) override {
+    if (thread == 2) {
+      WriteAndReclaim(&writer_, 2);
+      disk_.Look();
+      return;
+    }
+    bool wrote;
+    const uint64_t version = stage_->mapping()->header()->version.load();
+    Must(thread == 0 ? Checkpoint(&dead_->slot, dead_lock_, version, false, &wrote) : Checkpoint(&heir_->slot, heir_lock_, version, true, &wrote));
+  }
+  bool Ignores(const char* name) const override { return strcmp(name, "block") == 0; }
+  std::string Check() override {
+    Note(disk_.Look());
+    return Staged::Check();
+  }
+
+ private:
+  Actor dead_, heir_, writer_;
+  port::File dead_lock_, heir_lock_;
+  SyncedSuperblock disk_;
+};
+
+// The first dies at each of its steps, the second is interrupted at each of its own.
+TEST(ADeadCheckpointIsSyncedBeforeItIsBelieved) {
+  Stage stage;
+  PrepareStage(&stage);
+  uint64_t count = 0;
+  std::vector<uint64_t> taken;
+  for (uint64_t first = 0, all_first = false; !all_first; first++) {
+    for (uint64_t second = 0, all_second = false; !all_second && !all_first; second++, count++) {
+      DeadCheckpoint scenario(&stage);
+      const std::string wrong = RunSchedule(&scenario, {{0, first, true}, {1, second, false}}, 2, &taken);
+      all_first = taken[0] < first;
+      all_second = taken[1] < second;
+      if (wrong.empty()) continue;
+      Fail(__FILE__, __LINE__, wrong + " (" + std::to_string(first) + ", " + std::to_string(second) + ")");
+      return;
+    }
+  }
+  std::printf("a dead checkpoint: %llu schedules\n", static_cast<unsigned long long>(count));
+}
+
+}  // namespace
+}  // namespace pongo
