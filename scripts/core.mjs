@@ -14,11 +14,11 @@ import { run } from './build.mjs'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 // Configures and builds into a folder, with definitions for CMake: { NAME: value }.
-export function buildCore(out, definitions) {
+export function buildCore(out, definitions, config = 'RelWithDebInfo') {
   const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js')
   const headers = dirname(dirname(process.execPath))
   const defined = Object.entries(definitions).map(([name, value]) => `--CD${name}=${value}`)
-  const shared = ['--out', out, '--config', 'RelWithDebInfo', ...defined]
+  const shared = ['--out', out, '--config', config, ...defined]
   // The tests do not include Node's headers, but cmake-js wants to know where they are, or downloads them.
   const env = { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? '2' }
   if (existsSync(join(headers, 'include/node/node_api.h'))) env.npm_config_nodedir = headers

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "model/maintenance.h"
+#include "util/check.h"
 
 namespace pongo {
 
@@ -83,7 +84,7 @@ Status Session::Look(uint64_t view, uint64_t id, const Key& key, bool use, Value
   bool present = true;
   uint64_t size;
   const uint8_t* record = s.mapping->Block(MakeRef(RootWordOffset(word), 0), &size);
-  if (record == nullptr) [[unlikely]] {
+  if (PONGO_DAMAGED(record == nullptr)) [[unlikely]] {
     status = Status(Code::kCORRUPT, "the root points outside the file");
   } else if (cached.id != id || cached.word != word || cached.version != Load<RootRecord>(record).version) {
     Base base;

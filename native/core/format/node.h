@@ -34,6 +34,7 @@
 #include "format/ref.h"
 #include "format/value.h"
 #include "util/bits.h"
+#include "util/check.h"
 
 namespace pongo {
 
@@ -133,18 +134,19 @@ class Node {
 
   // Checks kind, level and the sum of the parts against the block; false for anything a writer cannot have made.
   static bool Open(uint8_t* bytes, uint64_t size, Ref ref, bool keyed, int level, Node* node) {
-    if (bytes == nullptr) return false;
+    if (PONGO_DAMAGED(bytes == nullptr)) return false;
     const auto h = Load<NodeHeader>(bytes);
     const bool leaf = h.level == 0;
     const NodeKind kind = keyed ? (leaf ? NodeKind::kMapLeaf : NodeKind::kMapInner)
                                 : (leaf ? NodeKind::kListLeaf : NodeKind::kListInner);
     const bool shaped = h.kind == static_cast<uint8_t>(NodeKind::kShapedLeaf) && keyed && leaf;
-    if ((h.kind != static_cast<uint8_t>(kind) && !shaped) || h.level > kLevelMax || (level >= 0 && h.level != level)) return false;
-    if (h.count > h.capacity || h.count == 0) return false;
+    if (PONGO_DAMAGED((h.kind != static_cast<uint8_t>(kind) && !shaped) || h.level > kLevelMax || (level >= 0 && h.level != level)))
+      return false;
+    if (PONGO_DAMAGED(h.count > h.capacity || h.count == 0)) return false;
     const Layout l = shaped ? Layout::Shaped(h.capacity)
                      : leaf ? Layout::Leaf(h.capacity, keyed, h.prefix_size)
                             : Layout::Inner(h.capacity, keyed, h.prefix_size);
-    if (uint64_t{l.end} + h.heap_size > size || h.heap_dead > h.heap_size) return false;
+    if (PONGO_DAMAGED(uint64_t{l.end} + h.heap_size > size || h.heap_dead > h.heap_size)) return false;
     node->p_ = bytes;
     node->size_ = static_cast<uint32_t>(size);
     node->ref_ = ref;
@@ -225,7 +227,7 @@ class Node {
 
   // The heap bytes [from_end, from_end - size); nullptr when they lie outside the heap.
   uint8_t* heap(uint32_t from_end, uint32_t size) const {
-    return from_end > header_.heap_size || size > from_end ? nullptr : p_ + size_ - from_end;
+    return PONGO_DAMAGED(from_end > header_.heap_size || size > from_end) ? nullptr : p_ + size_ - from_end;
   }
 
   // The header as changed by an edit, written back to the block.

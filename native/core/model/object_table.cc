@@ -34,15 +34,15 @@ struct TableNode {
 
 bool OpenNode(Mapping* mapping, Ref ref, uint32_t level, TableNode* node) {
   node->bytes = mapping->Block(ref, &node->size);
-  if (node->bytes == nullptr) return false;
+  if (PONGO_DAMAGED(node->bytes == nullptr)) return false;
   node->ref = ref;
   node->header = Load<NodeHeader>(node->bytes);
   const NodeHeader& h = node->header;
   const NodeKind kind = level == 0 ? NodeKind::kObjectLeaf : NodeKind::kObjectInner;
-  if (h.kind != static_cast<uint8_t>(kind) || h.level != level) return false;
-  if (h.count != CountBits(h.reserved) || h.count > h.capacity || h.count == 0) return false;
-  if (level == 0 && (h.reserved >> 16) != 0) return false;
-  return sizeof(NodeHeader) + uint64_t{h.capacity} * node->width() <= node->size;
+  if (PONGO_DAMAGED(h.kind != static_cast<uint8_t>(kind) || h.level != level)) return false;
+  if (PONGO_DAMAGED(h.count != CountBits(h.reserved) || h.count > h.capacity || h.count == 0)) return false;
+  if (PONGO_DAMAGED(level == 0 && (h.reserved >> 16) != 0)) return false;
+  return !PONGO_DAMAGED(sizeof(NodeHeader) + uint64_t{h.capacity} * node->width() > node->size);
 }
 
 uint32_t Shift(uint32_t level) { return level == 0 ? 0 : kLeafBits + (level - 1) * kInnerBits; }

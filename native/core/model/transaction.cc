@@ -23,9 +23,9 @@ Status ReadBase(Mapping* mapping, uint64_t root_word, Base* base) {
   const uint64_t offset = RootWordOffset(root_word);
   uint64_t size;
   const uint8_t* bytes = mapping->Block(MakeRef(offset, 0), &size);
-  if (bytes == nullptr) return Status(Code::kCORRUPT, "the root points outside the file");
+  if (PONGO_DAMAGED(bytes == nullptr)) return Status(Code::kCORRUPT, "the root points outside the file");
   const auto record = Load<RootRecord>(bytes);
-  if (record.kind != static_cast<uint8_t>(NodeKind::kRoot)) return Status(Code::kCORRUPT, "the root record holds impossible bytes");
+  if (PONGO_DAMAGED(record.kind != static_cast<uint8_t>(NodeKind::kRoot))) return Status(Code::kCORRUPT, "the root record holds impossible bytes");
   base->word = root_word;
   base->version = record.version;
   base->table.root = record.object_table & kRefMask;

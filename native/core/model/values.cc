@@ -73,7 +73,7 @@ Status DecodeWord(Mapping* mapping, const Node& leaf, Word word, ValueView* view
       return Status::Ok();
     case WordTag::kLocal: {
       const uint8_t* bytes = leaf.heap(LocalFromEnd(word), LocalSize(word));
-      return bytes == nullptr ? kBadValue : DecodePayload(LocalType(word), bytes, LocalSize(word), view);
+      return PONGO_DAMAGED(bytes == nullptr) ? kBadValue : DecodePayload(LocalType(word), bytes, LocalSize(word), view);
     }
     case WordTag::kBlock: {
       if (BlockType(word) == PayloadType::kShape) {  // only in the registry, which shows no values

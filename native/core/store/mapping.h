@@ -16,6 +16,7 @@
 #include "format/control.h"
 #include "format/ref.h"
 #include "port/port.h"
+#include "util/check.h"
 #include "util/status.h"
 #include "util/testing.h"
 
@@ -91,9 +92,9 @@ class Mapping {
     PONGO_POINT("block");
     const uint32_t size_class = RefClass(ref);
     const uint64_t offset = RefOffset(ref);
-    if (size_class >= kClassCount || offset < kSlabSize) [[unlikely]] return Span(ref, size);
+    if (size_class >= kClassCount || PONGO_DAMAGED(offset < kSlabSize)) [[unlikely]] return Span(ref, size);
     *size = kClassSizes[size_class];
-    if (offset + *size > mapped_length_.load(std::memory_order_acquire)) [[unlikely]]
+    if (PONGO_DAMAGED(offset + *size > mapped_length_.load(std::memory_order_acquire))) [[unlikely]]
       if (!MapMore(offset + *size)) return nullptr;
     return data_base_ + offset;
   }

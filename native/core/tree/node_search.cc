@@ -57,9 +57,9 @@ int ComparePrefix(const Node& node, const Key& key) {
 bool ReadBlob(Mapping* mapping, Ref ref, const uint8_t** bytes, uint64_t* size) {
   uint64_t room;
   const uint8_t* block = mapping->Block(ref, &room);
-  if (block == nullptr) return false;
+  if (PONGO_DAMAGED(block == nullptr)) return false;
   const auto header = Load<BlobHeader>(block);
-  if (header.kind != static_cast<uint8_t>(NodeKind::kBlob) || header.size > room - sizeof header) return false;
+  if (PONGO_DAMAGED(header.kind != static_cast<uint8_t>(NodeKind::kBlob) || header.size > room - sizeof header)) return false;
   *bytes = block + sizeof header;
   *size = header.size;
   return true;
@@ -138,7 +138,7 @@ uint32_t FindInLeaf(Mapping* mapping, const Node& leaf, const Key& key) {
         const uint32_t size = SlotSize(slot);
         if (size + n != key.size) continue;
         const uint8_t* at = leaf.heap(SlotFromEnd(slot), size);
-        if (at == nullptr) return kCorruptIndex;
+        if (PONGO_DAMAGED(at == nullptr)) return kCorruptIndex;
         __builtin_prefetch(at - kGranule / 2);  // a local value was stored just below its key
         if (EqualBytes(at, key.data + n, size) && EqualBytes(leaf.prefix(), key.data, n)) return i;
         continue;
