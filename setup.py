@@ -1,7 +1,7 @@
 """Builds the extension module pongo._pongo: the engine and the CPython binding in one shared object.
 
 The sources are compiled several at a time, and again only when they or a header have changed. Environment: CC, CXX, CFLAGS as
-usual; PONGO_WERROR=1 turns warnings into errors; PONGO_SANITIZE=address builds with a sanitizer.
+usual; PONGO_WERROR=1 turns warnings into errors; PONGO_SANITIZE=address,undefined builds with sanitizers.
 """
 
 import json
@@ -31,7 +31,8 @@ if os.environ.get('PONGO_WERROR'):
     flags.append('-Werror')
 link = ['-pthread']
 if sanitizer:
-    flags += [f'-fsanitize={sanitizer}', '-fno-omit-frame-pointer', '-g', '-O1']
+    # vptr needs the RTTI that is off.
+    flags += [f'-fsanitize={sanitizer}', '-fno-sanitize=vptr', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer', '-g1', '-O1']
     link += [f'-fsanitize={sanitizer}']
 
 

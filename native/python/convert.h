@@ -111,8 +111,10 @@ class Captured {
 
 // A key, with Python code running (UUIDs).
 PyObject* MakeKey(HandleObject* handle, const Key& key);
+// What a dict becomes: a dict, or a tuple of pairs, in which keys that are equal in Python (True and 1) have room.
+enum class DictForm : uint8_t { kDict, kPairs };
 // A plain value from the wire form.
-PyObject* MakePlain(HandleObject* handle, const std::vector<uint8_t>& wire);
+PyObject* MakePlain(HandleObject* handle, const std::vector<uint8_t>& wire, DictForm form = DictForm::kDict);
 PyObject* MakeUuid(HandleObject* handle, const uint8_t bytes[16]);
 // Null with an exception set: ValueError beyond Python's years.
 PyObject* MakeDateTime(int64_t microseconds);

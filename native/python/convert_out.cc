@@ -102,7 +102,8 @@ class KeyBuilder final : public KeyVisitor {
 // Plain values from the wire. The core never nests deeper than kDepthMax, so recursion is bounded.
 class PlainReader {
  public:
-  PlainReader(HandleObject* handle, const std::vector<uint8_t>& wire) : handle_(handle), reader_(wire.data(), wire.size()) {}
+  PlainReader(HandleObject* handle, const std::vector<uint8_t>& wire, DictForm form)
+      : handle_(handle), reader_(wire.data(), wire.size()), form_(form) {}
 
   PyObject* Value() {
     WireItem item;
@@ -133,9 +134,9 @@ class PlainReader {
         return List(item.count);
       case WireType::kDict:
       case WireType::kCollection:
-        return Dict(item.count);
+        return form_ == DictForm::kDict ? Dict(item.count) : Pairs(item.count);
       case WireType::kMulti:
-        return Multi(item.count);
+        return form_ == DictForm::kDict ? Multi(item.count) : MultiPairs(item.count);
       case WireType::kTuple:
       case WireType::kContainer:
         break;
@@ -197,8 +198,44 @@ class PlainReader {
     return dict.release();
   }
 
+  PyObject* Pairs(uint32_t count) {
+    Owned pairs(PyTuple_New(count));
+    for (uint32_t i = 0; pairs && i < count; i++) {
+      const Owned key(NextKey());
+      const Owned value(key ? Value() : nullptr);
+      PyObject* pair = value ? PyTuple_Pack(2, key.get(), value.get()) : nullptr;
+      if (pair == nullptr) return nullptr;
+      PyTuple_SET_ITEM(pairs.get(), i, pair);
+    }
+    return pairs.release();
+  }
+
+  PyObject* MultiPairs(uint32_t count) {
+    Owned pairs(PyList_New(0));
+    Owned values;  // of the key before
+    std::vector<uint8_t> last;
+    for (uint32_t i = 0; pairs && i < count; i++) {
+      KeyBuffer buffer;
+      size_t consumed;
+      if (const Status status = buffer.AddWire(reader_.here(), reader_.remaining(), &consumed); !status.ok()) return Raise(status);
+      reader_.Advance(consumed);
+      const Key key = buffer.key();
+      if (!values || CompareBytes(last.data(), static_cast<uint32_t>(last.size()), key.data, key.size) != 0) {
+        last.assign(key.data, key.data + key.size);
+        const Owned name(MakeKey(handle_, key));
+        values = Owned(name ? PyList_New(0) : nullptr);
+        const Owned pair(values ? PyTuple_Pack(2, name.get(), values.get()) : nullptr);
+        if (!pair || PyList_Append(pairs.get(), pair.get()) < 0) return nullptr;
+      }
+      const Owned value(Value());
+      if (!value || PyList_Append(values.get(), value.get()) < 0) return nullptr;
+    }
+    return pairs ? PyList_AsTuple(pairs.get()) : nullptr;
+  }
+
   HandleObject* handle_;
   WireReader reader_;
+  DictForm form_;
 };
 
 }  // namespace
@@ -237,7 +274,9 @@ PyObject* MakeKey(HandleObject* handle, const Key& key) {
   return builder.Finish(DecodeKey(key, &builder));
 }
 
-PyObject* MakePlain(HandleObject* handle, const std::vector<uint8_t>& wire) { return PlainReader(handle, wire).Value(); }
+PyObject* MakePlain(HandleObject* handle, const std::vector<uint8_t>& wire, DictForm form) {
+  return PlainReader(handle, wire, form).Value();
+}
 
 // -- captured values --
 

@@ -83,6 +83,20 @@ PyObject* Create(PyObject* self, PyObject* args) {
   return CreateContainer(Self(self), static_cast<Kind>(kind), nullptr, 0);
 }
 
+// create_bounded(max_items, max_bytes, fifo): 0: no such bound
+PyObject* CreateBounded(PyObject* self, PyObject* args) {
+  unsigned long long max_items, max_bytes;
+  int fifo;
+  if (!PyArg_ParseTuple(args, "KKp:create_bounded", &max_items, &max_bytes, &fifo)) return nullptr;
+  CollectionBounds bounds;
+  bounds.max_items = max_items;
+  bounds.max_bytes = max_bytes;
+  bounds.fifo = fifo != 0;
+  return CreateContainer(Self(self), Kind::kCollection, [&](Session* session, uint64_t* id, uint32_t* cell) {
+    return session->CreateBounded(bounds, id, cell);
+  });
+}
+
 PyObject* Begin(PyObject* self, PyObject* args) {
   int first = 0;
   if (!PyArg_ParseTuple(args, "|p:begin", &first)) return nullptr;
@@ -306,6 +320,7 @@ PyMethodDef handle_methods[] = {
     {"close", Close, METH_NOARGS, nullptr},
     {"root", Root, METH_NOARGS, nullptr},
     {"create", Create, METH_VARARGS, nullptr},
+    {"create_bounded", CreateBounded, METH_VARARGS, nullptr},
     {"begin", Begin, METH_VARARGS, nullptr},
     {"commit", Commit, METH_NOARGS, nullptr},
     {"abort", Abort, METH_NOARGS, nullptr},

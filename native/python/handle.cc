@@ -290,11 +290,17 @@ PyObject* MakeProxy(HandleObject* handle, SnapshotObject* snapshot, Kind kind, u
 }
 
 PyObject* CreateContainer(HandleObject* handle, Kind kind, const uint8_t* wire, size_t size) {
+  return CreateContainer(handle, kind, [&](Session* session, uint64_t* id, uint32_t* cell) {
+    return session->Create(kind, wire, size, id, cell);
+  });
+}
+
+PyObject* CreateContainer(HandleObject* handle, Kind kind, FunctionRef<Status(Session* session, uint64_t* id, uint32_t* cell)> create) {
   Session* session = SessionOf(handle);
   if (session == nullptr) return nullptr;
   uint64_t id = 0;
   uint32_t cell = kNoCell;
-  const Status status = session->Create(kind, wire, size, &id, &cell);
+  const Status status = create(session, &id, &cell);
   if (!status.ok()) return Raise(status);
   // The cell moves to the session that belongs to no thread.
   uint32_t own = kNoCell;

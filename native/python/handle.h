@@ -101,6 +101,8 @@ Session* WriteSession(const ProxyObject* proxy);
 
 // The object of a container; `cell` passes to it. `snapshot` null: live. Null with an exception set.
 PyObject* MakeProxy(HandleObject* handle, SnapshotObject* snapshot, Kind kind, uint64_t id, uint32_t cell);
+// A new container, which `create` makes as Session::Create does.
+PyObject* CreateContainer(HandleObject* handle, Kind kind, FunctionRef<Status(Session* session, uint64_t* id, uint32_t* cell)> create);
 // A new empty container, or one with the content of a wire value.
 PyObject* CreateContainer(HandleObject* handle, Kind kind, const uint8_t* wire, size_t size);
 // True for live objects and those of snapshots.

@@ -29,6 +29,7 @@ struct IteratorObject {
   ProxyObject* container;
   SnapshotObject* view;      // null: everything is in the page
   Walk* walk;                // null: exhausted
+  bool running;              // making an object may run Python code, which must not come back
 };
 
 IteratorObject* Self(PyObject* self) { return reinterpret_cast<IteratorObject*>(self); }
@@ -123,9 +124,14 @@ PyObject* Entry(IteratorObject* self, bool* skip) {
   return value ? PyTuple_Pack(2, key.get(), value.get()) : nullptr;
 }
 
+bool RefuseNested(const IteratorObject* self) {
+  if (self->running) Raise(Code::kVALUE, "the iterator is already executing");
+  return self->running;
+}
+
 PyObject* Next(PyObject* object) {
   IteratorObject* self = Self(object);
-  if (self->walk == nullptr) return nullptr;
+  if (self->walk == nullptr || RefuseNested(self)) return nullptr;
   Session* home = HomeOf(self->container->handle);
   if (home == nullptr) {
     Finish(self);
@@ -145,7 +151,9 @@ PyObject* Next(PyObject* object) {
       }
     }
     bool skip = false;
+    self->running = true;
     PyObject* entry = Entry(self, &skip);
+    self->running = false;
     if (!skip) return entry;
   }
   return nullptr;
@@ -160,12 +168,16 @@ PyObject* Expression(PyObject* object, PyObject* args, PyObject* keywords) {
     return nullptr;
   IteratorObject* self = Self(object);
   if (self->walk == nullptr) return NewReference(object);
+  if (RefuseNested(self)) return nullptr;
   Walk* walk = self->walk;
   HandleObject* handle = self->container->handle;
   walk->lower.Clear();
   walk->upper.Clear();
-  if (lower != Py_None && !ReadKey(handle, lower, &walk->lower)) return nullptr;
-  if (upper != Py_None && !ReadKey(handle, upper, &walk->upper)) return nullptr;
+  // Reading a key may run Python code too.
+  self->running = true;
+  const bool read = (lower == Py_None || ReadKey(handle, lower, &walk->lower)) && (upper == Py_None || ReadKey(handle, upper, &walk->upper));
+  self->running = false;
+  if (!read) return nullptr;
   walk->has_lower = lower != Py_None;
   walk->has_upper = upper != Py_None;
   walk->lower_open = lower_open != 0;

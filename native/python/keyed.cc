@@ -5,6 +5,7 @@
 
 #include "convert.h"
 #include "database.h"
+#include "expiry.h"
 #include "handle.h"
 #include "methods.h"
 
@@ -147,16 +148,18 @@ bool ReadFlag(PyObject* object, bool otherwise, bool* flag) {
   return truth >= 0;
 }
 
-// set(key, value, sep='.', sync=None, fail=False)
+// set(key, value, sep='.', sync=None, fail=False, ttl=None, expires_at=None)
 PyObject* Set(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
-  PyObject* a[5] = {};
-  static const char* const kNames[] = {"key", "value", "sep", "sync", "fail"};
-  if (!ReadArguments("set", kNames, 5, 2, args, count, names, a) || !CheckSeparator(a[2])) return nullptr;
-  bool sync, fail;
-  if (!ReadFlag(a[3], false, &sync) || !ReadFlag(a[4], false, &fail)) return nullptr;
+  PyObject* a[7] = {};
+  static const char* const kNames[] = {"key", "value", "sep", "sync", "fail", "ttl", "expires_at"};
+  if (!ReadArguments("set", kNames, 7, 2, args, count, names, a) || !CheckSeparator(a[2])) return nullptr;
+  bool sync, fail, expires;
+  Expiry expiry;
+  if (!ReadFlag(a[3], false, &sync) || !ReadFlag(a[4], false, &fail) || !ReadExpiry(a[5], a[6], &expires, &expiry)) return nullptr;
   ProxyObject* proxy = AsProxy(self);
   if (a[0] == module.id_marker) {
-    return PyObject_CallFunctionObjArgs(module.add_document, self, a[1], sync ? Py_True : Py_False, fail ? Py_True : Py_False, nullptr);
+    return PyObject_CallFunctionObjArgs(module.add_document, self, a[1], sync ? Py_True : Py_False, fail ? Py_True : Py_False,
+                                        a[5] == nullptr ? Py_None : a[5], a[6] == nullptr ? Py_None : a[6], nullptr);
   }
   ValueIn in;
   const uint32_t flags = (fail ? kSetFailIfPresent : 0u) | (sync ? kSetSync : 0u);
@@ -166,14 +169,16 @@ PyObject* Set(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject*
     if (!ReadKey(proxy->handle, a[0], &key) || !in.Read(proxy->handle, a[1], a[0])) return nullptr;
     Session* session = WriteSession(proxy);
     if (session == nullptr) return nullptr;
-    status = session->Set(proxy->id, key.key(), in.input(), flags);
+    status = expires ? session->SetExpiring(proxy->id, key.key(), in.input(), flags, expiry)
+                     : session->Set(proxy->id, key.key(), in.input(), flags);
   } else {
     PathIn path;
     if (!ReadPath(proxy->handle, a[0], a[2], &path) || !in.Read(proxy->handle, a[1], a[0])) return nullptr;
     Session* session = WriteSession(proxy);
     if (session == nullptr) return nullptr;
     if (path.count() == 0) return Raise(Code::kARG, "the path is empty");
-    status = session->SetPath(proxy->id, path.steps(), path.count(), in.input(), flags);
+    status = expires ? session->SetPathExpiring(proxy->id, path.steps(), path.count(), in.input(), flags, expiry)
+                     : session->SetPath(proxy->id, path.steps(), path.count(), in.input(), flags);
   }
   if (status.code() == Code::kKEY || status.code() == Code::kEXISTS) return RaiseWith(status.code(), a[0]);
   if (!status.ok()) return Raise(status);
@@ -291,19 +296,9 @@ PyObject* DeletePath(PyObject* self, PyObject* args) {
 
 // -- all entries --
 
-PyObject* Page(PyObject* self, bool keys, bool values) {
-  ProxyObject* proxy = AsProxy(self);
-  Place place;
-  if (!ReadPlace(proxy, &place)) return nullptr;
-  EntryList entries(proxy->handle);
-  const Status status = place.session->Page(place.view, proxy->id, 0, ~uint64_t{0}, 1,
-                                            [&](const Key& key, const ValueView& value) { return entries.Add(key, value); });
-  return status.ok() ? entries.Release(proxy->snapshot, keys, values) : Raise(status);
-}
-
-PyObject* Keys(PyObject* self, PyObject*) { return Page(self, true, false); }
-PyObject* Values(PyObject* self, PyObject*) { return Page(self, false, true); }
-PyObject* Items(PyObject* self, PyObject*) { return Page(self, true, true); }
+PyObject* Keys(PyObject* self, PyObject*) { return EntriesOf(self, true, false); }
+PyObject* Values(PyObject* self, PyObject*) { return EntriesOf(self, false, true); }
+PyObject* Items(PyObject* self, PyObject*) { return EntriesOf(self, true, true); }
 
 PyObject* Shift(PyObject* self, PyObject*) {
   ProxyObject* proxy = AsProxy(self);
@@ -350,22 +345,8 @@ PyObject* Bounds(PyObject* self, PyObject* args) {
   return Py_BuildValue("KK", static_cast<unsigned long long>(begin), static_cast<unsigned long long>(end));
 }
 
-// replace(value): the whole content by that of a dict.
-// update_from(value): all pairs of a dict, in one commit.
-PyObject* ReplaceOrUpdate(PyObject* self, PyObject* value, bool replace) {
-  ProxyObject* proxy = AsProxy(self);
-  ValueIn in;
-  if (!in.ReadWire(proxy->handle, value, nullptr)) return nullptr;
-  Session* session = WriteSession(proxy);
-  if (session == nullptr) return nullptr;
-  const Status status = replace ? session->Replace(proxy->id, in.wire().data(), in.wire().size())
-                                : session->Update(proxy->id, in.wire().data(), in.wire().size());
-  if (!status.ok()) return Raise(status);
-  Py_RETURN_NONE;
-}
-
-PyObject* Replace(PyObject* self, PyObject* value) { return ReplaceOrUpdate(self, value, true); }
-PyObject* UpdateFrom(PyObject* self, PyObject* value) { return ReplaceOrUpdate(self, value, false); }
+// _update(value): all pairs of a dict, in one commit.
+PyObject* UpdateFrom(PyObject* self, PyObject* value) { return WriteContent(self, value, &Session::Update); }
 
 PyMethodDef methods[] = {
     {"get", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(Get)), METH_FASTCALL | METH_KEYWORDS,
@@ -373,10 +354,11 @@ PyMethodDef methods[] = {
      "The value of a key, or default. A str key is split at sep and leads through Dicts, Lists and Collections, as does a\n"
      "list of keys. Containers come live. O(log n) for each step.\n\n>>> db.get('users.ann.age', 0)\n>>> db.get(['users', 'a.b', 'tags', 0])"},
     {"set", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(Set)), METH_FASTCALL | METH_KEYWORDS,
-     "set($self, key, value, sep='.', sync=None, fail=False)\n--\n\n"
+     "set($self, key, value, sep='.', sync=None, fail=False, ttl=None, expires_at=None)\n--\n\n"
      "Stores a value at a key or path, atomically. With fail=True a key that is present is a KeyError, as is a missing\n"
-     "intermediate. sync=True returns when the write is on disk. With key pongo.id the value, a dict, is stored under its id,\n"
-     "made when it has none, and the id is returned. O(log n).\n\n>>> db.set('users.ann.age', 31)\n>>> id = db['users'].set(pongo.id, {'name': 'Ann'})"},
+     "intermediate. sync=True returns when the write is on disk. ttl (seconds or a timedelta) or expires_at (a datetime): from\n"
+     "then on the key is absent for every process; only in a collection, and without them an expiry is removed. With key\n"
+     "pongo.id the value, a dict, is stored under its id, made when it has none, and the id is returned. O(log n).\n\n>>> db.set('users.ann.age', 31)\n>>> id = db['users'].set(pongo.id, {'name': 'Ann'})"},
     {"pop", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(Pop)), METH_FASTCALL | METH_KEYWORDS,
      "pop($self, key, default=<none>, sync=None)\n--\n\n"
      "Removes a key and returns its value, atomically; KeyError when it is absent and no default is given. The key is not\nsplit. O(log n)."},
@@ -398,7 +380,11 @@ PyMethodDef methods[] = {
     {"_shift", Shift, METH_NOARGS, nullptr},
     {"_bounds", Bounds, METH_VARARGS, nullptr},
     {"_page", PageOf, METH_VARARGS, nullptr},
-    {"_replace", Replace, METH_O, nullptr},
+    {"_replace", ReplaceContent, METH_O, nullptr},
+    {"_json_form", JsonForm, METH_NOARGS, nullptr},
+    {"_set_expiry", SetExpiryOf, METH_VARARGS, nullptr},
+    {"_time_left", TimeLeftOf, METH_O, nullptr},
+    {"_bounds_of", BoundsOf, METH_NOARGS, nullptr},
     {"_update", UpdateFrom, METH_O, nullptr},
     {"_delete_path", DeletePath, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
@@ -407,24 +393,8 @@ PyMethodDef methods[] = {
 }  // namespace
 
 bool AddKeyedType(PyObject* m) {
-  static PyType_Slot slots[] = {
-      {Py_tp_dealloc, Slot(DeallocProxy)},
-      {Py_tp_traverse, Slot(TraverseProxy)},
-      {Py_tp_clear, Slot(ClearProxy)},
-      {Py_tp_new, Slot(RefuseNew)},
-      {Py_tp_members, proxy_members},
-      {Py_tp_getset, proxy_properties},
-      {Py_tp_methods, methods},
-      {Py_tp_iter, Slot(MakeIterator)},
-      {Py_mp_subscript, Slot(Subscript)},
-      {Py_mp_ass_subscript, Slot(Assign)},
-      {Py_mp_length, Slot(Length)},
-      {Py_sq_contains, Slot(Contains)},
-      {0, nullptr},
-  };
-  static PyType_Spec spec = {"pongo._pongo.Keyed", sizeof(ProxyObject), 0,
-                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
-  keyed_type = AddType(m, &spec, "Keyed");
+  static PyType_Spec spec = {"pongo._pongo.Keyed", 0, 0, 0, nullptr};
+  keyed_type = AddContainerType(m, &spec, "Keyed", methods, Subscript, Assign, Contains);
   return keyed_type != nullptr;
 }
 

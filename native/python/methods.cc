@@ -46,8 +46,13 @@ bool NumberIn::Read(PyObject* number) {
 }
 
 PyObject* RefuseNew(PyTypeObject* type, PyObject*, PyObject*) {
-  return PyErr_Format(PyExc_TypeError, "%s objects are made by pongo.open() and %s.create(db), not by calling the class",
-                      type->tp_name, type->tp_name);
+  if (PyType_IsSubtype(type, keyed_type) != 0 || PyType_IsSubtype(type, sequence_type) != 0) {
+    return PyErr_Format(PyExc_TypeError, "%s objects are made by pongo.open() and %s.create(db), not by calling the class",
+                        type->tp_name, type->tp_name);
+  }
+  if (PyType_IsSubtype(type, iterator_type) != 0)
+    return PyErr_Format(PyExc_TypeError, "PongoIter objects are made by iter(container), not by calling the class");
+  return PyErr_Format(PyExc_TypeError, "%s objects are made by the functions of pongo, not by calling the class", type->tp_name);
 }
 
 Py_ssize_t Length(PyObject* self) {
@@ -61,14 +66,21 @@ Py_ssize_t Length(PyObject* self) {
   return -1;
 }
 
-PyObject* NativeCopy(PyObject* self, PyObject*) {
+namespace {
+
+PyObject* PlainCopy(PyObject* self, DictForm form) {
   ProxyObject* proxy = AsProxy(self);
   Place place;
   if (!ReadPlace(proxy, &place)) return nullptr;
   std::vector<uint8_t> wire;
   const Status status = place.session->Native(place.view, proxy->id, &wire);
-  return status.ok() ? MakePlain(proxy->handle, wire) : Raise(status);
+  return status.ok() ? MakePlain(proxy->handle, wire, form) : Raise(status);
 }
+
+}  // namespace
+
+PyObject* NativeCopy(PyObject* self, PyObject*) { return PlainCopy(self, DictForm::kDict); }
+PyObject* JsonForm(PyObject* self, PyObject*) { return PlainCopy(self, DictForm::kPairs); }
 
 PyObject* ClearAll(PyObject* self, PyObject*) {
   ProxyObject* proxy = AsProxy(self);
@@ -78,6 +90,29 @@ PyObject* ClearAll(PyObject* self, PyObject*) {
   if (!status.ok()) return Raise(status);
   Py_RETURN_NONE;
 }
+
+PyObject* EntriesOf(PyObject* self, bool keys, bool values) {
+  ProxyObject* proxy = AsProxy(self);
+  Place place;
+  if (!ReadPlace(proxy, &place)) return nullptr;
+  EntryList entries(proxy->handle);
+  const Status status = place.session->Page(place.view, proxy->id, 0, ~uint64_t{0}, 1,
+                                            [&](const Key& key, const ValueView& value) { return entries.Add(key, value); });
+  return status.ok() ? entries.Release(proxy->snapshot, keys, values) : Raise(status);
+}
+
+PyObject* WriteContent(PyObject* self, PyObject* value, Status (Session::*write)(uint64_t, const uint8_t*, size_t)) {
+  ProxyObject* proxy = AsProxy(self);
+  ValueIn in;
+  if (!in.ReadWire(proxy->handle, value, nullptr)) return nullptr;
+  Session* session = WriteSession(proxy);
+  if (session == nullptr) return nullptr;
+  const Status status = (session->*write)(proxy->id, in.wire().data(), in.wire().size());
+  if (!status.ok()) return Raise(status);
+  Py_RETURN_NONE;
+}
+
+PyObject* ReplaceContent(PyObject* self, PyObject* value) { return WriteContent(self, value, &Session::Replace); }
 
 PyObject* PageOf(PyObject* self, PyObject* args) {
   unsigned long long start, count;
@@ -102,8 +137,6 @@ PyObject* GetSnapshot(PyObject* self, void*) {
   return NewReference(snapshot == nullptr ? Py_None : snapshot);
 }
 
-}  // namespace
-
 PyMemberDef proxy_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(ProxyObject, weakrefs), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr},
@@ -116,5 +149,31 @@ PyGetSetDef proxy_properties[] = {
     {"_snapshot", GetSnapshot, nullptr, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
+
+}  // namespace
+
+PyTypeObject* AddContainerType(PyObject* m, PyType_Spec* spec, const char* name, PyMethodDef* methods, binaryfunc subscript,
+                               objobjargproc assign, objobjproc contains) {
+  const PyType_Slot end = {0, nullptr};
+  PyType_Slot slots[] = {
+      {Py_tp_dealloc, Slot(DeallocProxy)},
+      {Py_tp_traverse, Slot(TraverseProxy)},
+      {Py_tp_clear, Slot(ClearProxy)},
+      {Py_tp_new, Slot(RefuseNew)},
+      {Py_tp_members, proxy_members},
+      {Py_tp_getset, proxy_properties},
+      {Py_tp_methods, methods},
+      {Py_tp_iter, Slot(MakeIterator)},
+      {Py_mp_subscript, Slot(subscript)},
+      {Py_mp_ass_subscript, Slot(assign)},
+      {Py_mp_length, Slot(Length)},
+      contains == nullptr ? end : PyType_Slot{Py_sq_contains, Slot(contains)},
+      end,
+  };
+  spec->basicsize = sizeof(ProxyObject);
+  spec->flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC;
+  spec->slots = slots;
+  return AddType(m, spec, name);
+}
 
 }  // namespace pongo::python

@@ -31,12 +31,21 @@ Py_ssize_t Length(PyObject* self);
 PyObject* MakeIterator(PyObject* self);
 PyObject* NativeCopy(PyObject* self, PyObject*);
 PyObject* ClearAll(PyObject* self, PyObject*);
+// All entries as a list of keys, values or pairs: one version.
+PyObject* EntriesOf(PyObject* self, bool keys, bool values);
+// Hands a dict or list of Python to a method of the session, in one commit.
+PyObject* WriteContent(PyObject* self, PyObject* value, Status (Session::*write)(uint64_t, const uint8_t*, size_t));
+// _replace(value): the whole content by that of a dict or list.
+PyObject* ReplaceContent(PyObject* self, PyObject* value);
+// _json_form(): as native(), but each Dict and Collection is a tuple of pairs, which keeps True and 1 apart.
+PyObject* JsonForm(PyObject* self, PyObject*);
 // _page(start, count, step, keys, values) -> list
 PyObject* PageOf(PyObject* self, PyObject* args);
 PyObject* RefuseNew(PyTypeObject* type, PyObject* args, PyObject* keywords);
 
-extern PyMemberDef proxy_members[];
-extern PyGetSetDef proxy_properties[];
+// The type of the live objects of one kind of container, from which the Python layer derives; `spec` gives its name.
+PyTypeObject* AddContainerType(PyObject* m, PyType_Spec* spec, const char* name, PyMethodDef* methods, binaryfunc subscript,
+                               objobjargproc assign, objobjproc contains);
 
 }  // namespace pongo::python
 

@@ -19,6 +19,7 @@ PyTypeObject* sequence_type;
 PyTypeObject* iterator_type;
 PyTypeObject* snapshot_type;
 PyTypeObject* watcher_type;
+PyTypeObject* lock_request_type;
 
 bool WatchForks();
 
@@ -70,9 +71,17 @@ PyObject* RaiseFormat(Code code, const char* format, ...) {
 
 namespace {
 
+// Types and hooks are kept once for the process: they belong to the main interpreter.
+bool InMainInterpreter() {
+  if (PyInterpreterState_Get() == PyInterpreterState_Main()) return true;
+  PyErr_SetString(PyExc_ImportError, "pongo cannot be used in a subinterpreter: use processes, or threads of one interpreter");
+  return false;
+}
+
 // bind(errors: dict of code names to classes, objects: dict): called once by the Python layer.
 PyObject* Bind(PyObject*, PyObject* args) {
   PyObject *errors, *objects;
+  if (!InMainInterpreter()) return nullptr;  // where Python has imported the extension already, Initialize is not called
   if (!PyArg_ParseTuple(args, "O!O!", &PyDict_Type, &errors, &PyDict_Type, &objects)) return nullptr;
   constexpr const char* kNames[] = {"",
 #define CODE(name, text) #name,
@@ -139,12 +148,13 @@ PyTypeObject* AddType(PyObject* m, PyType_Spec* spec, const char* name) {
 }
 
 PyObject* Initialize() {
+  if (!InMainInterpreter()) return nullptr;
   if (!PrepareInput() || !PrepareOutput()) return nullptr;
   if (!WatchForks()) return PyErr_NoMemory();
   Owned m(PyModule_Create(&definition));
   if (!m) return nullptr;
   if (!AddHandleType(m.get()) || !AddSnapshotType(m.get()) || !AddKeyedType(m.get()) || !AddSequenceType(m.get()) ||
-      !AddIteratorType(m.get()) || !AddWatcherType(m.get())) {
+      !AddIteratorType(m.get()) || !AddWatcherType(m.get()) || !AddLockRequestType(m.get())) {
     return nullptr;
   }
   return m.release();

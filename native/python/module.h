@@ -22,7 +22,7 @@ struct Module {
   PyTypeObject* iterator_class = nullptr;
   PyTypeObject* snapshot_class = nullptr;
   PyObject* adapt = nullptr;             // value -> dict or list; TypeError when it cannot be stored
-  PyObject* add_document = nullptr;      // (container, document, sync, fail) -> id: set(pongo.id, ...)
+  PyObject* add_document = nullptr;      // (container, document, sync, fail, ttl, expires_at) -> id
   PyObject* uuid_class = nullptr;        // uuid.UUID
   PyObject* id_marker = nullptr;         // pongo.id
   PyObject* utcnow_marker = nullptr;     // pongo.utcnow
@@ -36,6 +36,7 @@ extern PyTypeObject* sequence_type;
 extern PyTypeObject* iterator_type;
 extern PyTypeObject* snapshot_type;
 extern PyTypeObject* watcher_type;
+extern PyTypeObject* lock_request_type;
 
 bool AddHandleType(PyObject* m);
 bool AddKeyedType(PyObject* m);
@@ -43,6 +44,7 @@ bool AddSequenceType(PyObject* m);
 bool AddIteratorType(PyObject* m);
 bool AddSnapshotType(PyObject* m);
 bool AddWatcherType(PyObject* m);
+bool AddLockRequestType(PyObject* m);
 PyTypeObject* AddType(PyObject* m, PyType_Spec* spec, const char* name);
 
 // Raises the exception of a status; detail is appended. Returns null.

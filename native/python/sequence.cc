@@ -155,27 +155,8 @@ PyObject* Splice(PyObject* self, PyObject* args) {
   return status.ok() ? PyLong_FromUnsignedLongLong(length) : Raise(status);
 }
 
-PyObject* Replace(PyObject* self, PyObject* value) {
-  ProxyObject* proxy = AsProxy(self);
-  ValueIn in;
-  if (!in.ReadWire(proxy->handle, value, nullptr)) return nullptr;
-  Session* session = WriteSession(proxy);
-  if (session == nullptr) return nullptr;
-  const Status status = session->Replace(proxy->id, in.wire().data(), in.wire().size());
-  if (!status.ok()) return Raise(status);
-  Py_RETURN_NONE;
-}
-
 // All elements, live: one version.
-PyObject* Elements(PyObject* self, PyObject*) {
-  ProxyObject* proxy = AsProxy(self);
-  Place place;
-  if (!ReadPlace(proxy, &place)) return nullptr;
-  EntryList entries(proxy->handle);
-  const Status status = place.session->Page(place.view, proxy->id, 0, ~uint64_t{0}, 1,
-                                            [&](const Key& key, const ValueView& value) { return entries.Add(key, value); });
-  return status.ok() ? entries.Release(proxy->snapshot, false, true) : Raise(status);
-}
+PyObject* Elements(PyObject* self, PyObject*) { return EntriesOf(self, false, true); }
 
 PyMethodDef methods[] = {
     {"append", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(Append)), METH_FASTCALL | METH_KEYWORDS,
@@ -187,30 +168,17 @@ PyMethodDef methods[] = {
     {"_elements", Elements, METH_NOARGS, nullptr},
     {"_page", PageOf, METH_VARARGS, nullptr},
     {"_splice", Splice, METH_VARARGS, nullptr},
-    {"_replace", Replace, METH_O, nullptr},
+    {"_replace", ReplaceContent, METH_O, nullptr},
+    {"_json_form", JsonForm, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 
 }  // namespace
 
 bool AddSequenceType(PyObject* m) {
-  static PyType_Slot slots[] = {
-      {Py_tp_dealloc, Slot(DeallocProxy)},
-      {Py_tp_traverse, Slot(TraverseProxy)},
-      {Py_tp_clear, Slot(ClearProxy)},
-      {Py_tp_new, Slot(RefuseNew)},
-      {Py_tp_members, proxy_members},
-      {Py_tp_getset, proxy_properties},
-      {Py_tp_methods, methods},
-      {Py_tp_iter, Slot(MakeIterator)},
-      {Py_mp_subscript, Slot(Subscript)},
-      {Py_mp_ass_subscript, Slot(Assign)},
-      {Py_mp_length, Slot(Length)},
-      {0, nullptr},
-  };
-  static PyType_Spec spec = {"pongo._pongo.Sequence", sizeof(ProxyObject), 0,
-                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
-  sequence_type = AddType(m, &spec, "Sequence");
+  static PyType_Spec spec = {"pongo._pongo.Sequence", 0, 0, 0, nullptr};
+  // `in` is Python's: what is equal there need not be one value of the database.
+  sequence_type = AddContainerType(m, &spec, "Sequence", methods, Subscript, Assign, nullptr);
   return sequence_type != nullptr;
 }
 

@@ -12,6 +12,8 @@ import pongo
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE = os.environ.get('NODE', 'node')
+# What is loaded into every Python (a sanitizer) does not suit Node.js.
+NODE_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != 'LD_PRELOAD'}
 # Only a fail-safe: no test waits for time to pass.
 TIMEOUT = 120
 
@@ -50,7 +52,7 @@ def node_program(program):
 def run_node(program, *args, input=None):
     """Runs a Node.js program, with the package's exports in scope and its arguments in process.argv from 1."""
     result = subprocess.run(
-        [NODE, '-e', node_program(program), *args], capture_output=True, text=True, timeout=TIMEOUT, input=input
+        [NODE, '-e', node_program(program), *args], capture_output=True, text=True, timeout=TIMEOUT, input=input, env=NODE_ENVIRONMENT
     )
     if result.returncode != 0:
         raise AssertionError(f'node failed: {result.stderr}')
@@ -58,4 +60,6 @@ def run_node(program, *args, input=None):
 
 
 def start_node(program, *args):
-    return subprocess.Popen([NODE, '-e', node_program(program), *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [NODE, '-e', node_program(program), *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=NODE_ENVIRONMENT
+    )

@@ -13,6 +13,7 @@ from uuid import UUID as _UUID
 
 from . import _containers, _database, _errors, _pongo
 from ._containers import PongoCollection, PongoDict, PongoList, PongoMultiCollection
+from ._coordination import Event, Hold, Lock, RwLock, Semaphore, event, lock, rwlock, semaphore
 from ._database import (
     Snapshot,
     atoms,
@@ -35,20 +36,29 @@ from ._pongo import PongoIter
 from ._watch import changes, watch
 
 __all__ = [
+    'Event',
+    'Hold',
+    'Lock',
     'PongoCollection',
     'PongoDict',
     'PongoIter',
     'PongoList',
     'PongoMultiCollection',
     'PongoPointer',
+    'RwLock',
+    'Semaphore',
     'Snapshot',
     'atoms',
     'changes',
     'close',
+    'event',
     'gc',
     'info',
+    'lock',
     'meta',
     'pidcache',
+    'rwlock',
+    'semaphore',
     'snapshot',
     'stats',
     'sync',

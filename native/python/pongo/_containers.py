@@ -12,6 +12,7 @@ from ._search import search as _search
 from ._transaction import atomically
 
 DICT, LIST, COLLECTION, MULTI = 1, 2, 3, 4
+_BOUND_MAX = 2**40
 
 _missing = object()
 
@@ -68,9 +69,6 @@ class _Container:
 
     def __deepcopy__(self, _memo):
         return self.native()
-
-    def json_text(self):
-        return text_of(self.native())
 
 
 class _Mapping(_Container, _Keyed):
@@ -177,7 +175,7 @@ class _Mapping(_Container, _Keyed):
         if len(args) > 2:
             raise TypeError(f'json() takes at most 2 arguments ({len(args)} given)')
         if not args:
-            return text_of(self.native())
+            return text_of(self._json_form())
         if len(args) == 2:
             self[args[0]] = parse(args[1])
             return None
@@ -220,10 +218,60 @@ class PongoCollection(_Mapping):
     __slots__ = ()
 
     @staticmethod
-    def create(db, multi=False):
+    def create(db, multi=False, *, max_items=None, max_bytes=None, evict=None):
         """A new empty collection, kept when it is assigned somewhere. multi: many values for one key. TypeError when db is
-        no root."""
-        return handle_of(db).create(MULTI if multi else COLLECTION)
+        no root.
+
+        max_items, max_bytes: a cache that all processes share and that stays within these bounds; bytes are those of keys
+        and values, as stored. evict: what goes when there is no room, 'lru' (default), the entry least recently used, or
+        'fifo', the one inserted first.
+
+        >>> cache = db['cache'] = pongo.PongoCollection.create(db, max_items=10_000)
+        """
+        handle = handle_of(db)
+        for name, value in (('max_items', max_items), ('max_bytes', max_bytes)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _BOUND_MAX):
+                raise errors.ArgError(f'{name} must be an int from 1 to 2**40, not {value!r}')
+        if evict not in (None, 'lru', 'fifo'):
+            raise errors.ArgError(f"evict must be 'lru' or 'fifo', not {evict!r}")
+        if max_items is None and max_bytes is None:
+            if evict is not None:
+                raise errors.ArgError('evict needs max_items or max_bytes')
+            return handle.create(MULTI if multi else COLLECTION)
+        if multi:
+            raise errors.ArgError('a collection with many values for one key cannot be bounded')
+        return handle.create_bounded(max_items or 0, max_bytes or 0, evict == 'fifo')
+
+    @property
+    def bounds(self):
+        """The bounds as a dict (max_items, max_bytes, evict, and with max_bytes the bytes there are now), or None."""
+        found = self._bounds_of()
+        if found is None:
+            return None
+        max_items, max_bytes, fifo, size = found
+        return {
+            **({'max_items': max_items} if max_items else {}),
+            **({'max_bytes': max_bytes, 'bytes': size} if max_bytes else {}),
+            'evict': 'fifo' if fifo else 'lru',
+        }
+
+    def expire(self, key, ttl):
+        """Gives a key ttl seconds (or a timedelta) to live: from then on it is absent for every process. Returns whether it
+        is there. By the wall clock; one instant for a whole transaction. O(log n).
+
+        >>> sessions.expire(token, 30 * 60)
+        """
+        if ttl is None:
+            raise errors.ArgError('ttl must be seconds or a timedelta: persist(key) takes an expiry away')
+        return self._set_expiry(key, ttl)
+
+    def ttl(self, key):
+        """The seconds that a key has left; None when it has no expiry or is absent. O(log n)."""
+        return self._time_left(key)
+
+    def persist(self, key):
+        """Takes the expiry of a key away. Returns whether the key is there. O(log n)."""
+        return self._set_expiry(key, None)
 
     def multi(self):
         """Whether a key has many values."""
@@ -478,7 +526,7 @@ class PongoList(_Container, _Sequence):
         if len(args) > 1:
             raise TypeError(f'json() takes at most 1 argument ({len(args)} given)')
         if not args:
-            return text_of(self.native())
+            return text_of(self._json_form())
         value = parse(args[0])
         if not isinstance(value, list):
             raise errors.TypeError('the JSON text must be an array, as what it replaces')

@@ -128,7 +128,7 @@ def meta(db, key, value=_unset):
     return old
 
 
-def add_document(container, document, sync, fail):
+def add_document(container, document, sync, fail, ttl, expires_at):
     """set(pongo.id, document): stores a dict under its id, made when it has none; returns the id."""
     handle = container._handle
     if hasattr(document, '__topongo__'):
@@ -146,7 +146,10 @@ def add_document(container, document, sync, fail):
             make = handle.uuid_constructor or UUID
             key = make(None, uuid7())
         copy[name] = key
-    container.set([key], copy, sync=sync, fail=fail)
+    try:
+        container.set([key], copy, sync=sync, fail=fail, ttl=ttl, expires_at=expires_at)
+    except errors.ExistsError:
+        raise errors.ExistsError(key) from None  # the id, not the path that led to it
     return key
 
 
@@ -161,8 +164,11 @@ def gc(db, complete=False, stats=False):
 
 
 def atoms(db):
-    """The property names that the file stores once, as a collection (name -> None) made for this call, which nothing holds."""
+    """The property names that the file stores once, as a collection (name -> None) made for this call, which nothing holds.
+    With read_only a plain dict: nothing can be made."""
     handle = handle_of(db)
+    if handle.read_only:
+        return dict.fromkeys(handle.names())
     collection = handle.create(COLLECTION)
     collection.update(dict.fromkeys(handle.names()))
     return collection

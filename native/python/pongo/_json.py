@@ -14,15 +14,19 @@ def _iso(value):
     return value.strftime('%Y').zfill(4) + value.strftime('-%m-%dT%H:%M:%S.') + f'{value.microsecond // 1000:03d}Z'
 
 
+def _listed(key):
+    return list(map(_listed, key)) if isinstance(key, tuple) else key
+
+
 def _key(key):
     if isinstance(key, str):
         return key
-    text = text_of(list(key) if isinstance(key, tuple) else key)
+    text = text_of(_listed(key))
     return json.loads(text) if text.startswith('"') else text
 
 
 def text_of(value):
-    """JSON text of a plain copy: no white space, keys in order."""
+    """JSON text of what _json_form() gives, where a tuple of pairs is a dict: no white space, keys in order."""
     if isinstance(value, str):
         return _encode(value)
     if value is None:
@@ -33,10 +37,10 @@ def text_of(value):
         return int.__repr__(value)
     if isinstance(value, float):
         return float.__repr__(value) if value - value == 0 else 'null'
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return '[' + ','.join(map(text_of, value)) + ']'
-    if isinstance(value, dict):
-        return '{' + ','.join(f'{_encode(_key(key))}:{text_of(item)}' for key, item in value.items()) + '}'
+    if isinstance(value, tuple):
+        return '{' + ','.join(f'{_encode(_key(key))}:{text_of(item)}' for key, item in value) + '}'
     if isinstance(value, datetime):
         return _encode(_iso(value))
     if isinstance(value, UUID):

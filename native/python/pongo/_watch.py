@@ -7,11 +7,10 @@ callback runs comes as one batch after it.
 import sys
 import threading
 import time
-import weakref
 
 from . import _errors as errors
 from ._containers import handle_of
-from ._handles import watchers
+from ._handles import to_be_closed
 from ._pongo import Keyed, Sequence, Watcher
 
 
@@ -31,7 +30,7 @@ def _make(handle, target):
     else:
         raise errors.TypeError(f'watching needs a container or a path (a str or a list), not {type(target).__name__}')
     watcher = Watcher.make(handle, container, path)
-    watchers.setdefault(handle, weakref.WeakSet()).add(watcher)
+    to_be_closed(handle, watcher)
     return watcher
 
 
