@@ -117,7 +117,7 @@ Session* OpenThreadSession(HandleObject* handle) {
     session = new ThreadSession;
     session->session = std::move(opened.value());
     session->session->SetDurability(state->durability);
-    session->session->SetWaitHooks({BeforeWait, AfterWait, session});
+    session->session->SetWaitHooks({.before = BeforeWait, .after = AfterWait, .context = session});
     thread_sessions.Add(state->serial, state->table, session);
     const std::lock_guard<std::mutex> lock(state->table->mutex);
     state->table->sessions.push_back(session);
