@@ -59,7 +59,7 @@ Status Cleaner::FindDue(int64_t now, std::vector<uint64_t>* due) {
   const uint64_t word = slot_->Announce();
   Base base;
   const Status read = ReadBase(mapping_, word, &base);
-  const uint32_t cell = read.ok() ? slot_->Pin(base.version, base.word, PinKind::kSnapshot) : kPinCells;
+  const uint32_t cell = read.ok() ? slot_->Pin(base.version, base.word, PinKind::kMaintenance) : kPinCells;  // cannot be revoked
   slot_->Clear();
   PONGO_TRY(read);
   if (cell == kPinCells) return Status(Code::kFULL, "no pin is free");
