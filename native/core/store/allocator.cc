@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint64_t kSpaceWaitNs = 250'000'000;
 constexpr uint64_t kChunksAhead = 4;
+constexpr uint64_t kCountsPerFile = 32;
 
 }  // namespace
 
@@ -147,16 +148,17 @@ uint64_t Allocator::GrowthStep() const {
 
 // What is live needs room once more while it is being overwritten (WorthWaiting): the file has it before, up to a few chunks.
 // Called when a slab has been claimed. Slabs are claimed from the beginning of the file on, so there is nothing to count before
-// the second half, and once for each slab.
+// the second half. Counting takes a look at every block of the file: it is done again when a part of the file has been claimed since.
 void Allocator::GrowAhead(uint64_t slab) {
   const uint64_t length = mapping_->mapped_length();
   const uint64_t used = slab * kSlabSize;
   const uint64_t ahead = kChunksAhead * mapping_->header()->chunk_size;
-  if (slab <= counted_slab_ || used < length / 2 || length - used >= ahead) return;
-  counted_slab_ = slab;
+  if (slab < next_count_ || used < length / 2 || length - used >= ahead) return;
+  next_count_ = slab + 1 + length / kSlabSize / kCountsPerFile;
   const uint64_t live = slabs_.LiveBytes();
+  const uint64_t wanted = std::min(live, ahead);
   // Whoever needs the room will see why there is none.
-  if (length - live < std::min(live, ahead)) static_cast<void>(mapping_->Grow(length, kSlabSize, mapping_->header()->chunk_size).ok());
+  if (length - live < wanted) static_cast<void>(mapping_->Grow(length, wanted - (length - live), mapping_->header()->chunk_size).ok());
 }
 
 void Allocator::AwaitSpace() {

@@ -85,7 +85,7 @@ class Allocator {
   uint64_t drained_epoch_ = ~uint64_t{0};
   uint32_t rounds_ = 0;
   uint64_t held_bytes_[3] = {};   // that the last Drain found retired and protected, by Horizon::Hold
-  uint64_t counted_slab_ = 0;     // the last one in the file for which GrowAhead has looked
+  uint64_t next_count_ = 0;       // the first slab for which GrowAhead looks again
   // The announcement and the checkpoint that AwaitSpace has waited for in vain.
   uint64_t slow_operation_ = 0;
   uint64_t slow_checkpoint_ = 0;
