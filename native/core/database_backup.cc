@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <string_view>
 #include <utility>
 
 #include "database_impl.h"
@@ -10,7 +11,15 @@
 namespace pongo {
 namespace {
 
-constexpr size_t kSuffixSize = 22;  // of a temporary name: ".0123456789abcdef.part"
+constexpr std::string_view kEnding = ".part";  // of a temporary name: the target's, ".0123456789abcdef", and this
+
+// Whether the path is that of the temporary file of some backup to the target, and not of a file that is called like one.
+bool IsTemporaryOf(const std::string& target, const std::string& path) {
+  constexpr size_t kDigits = 2 * sizeof(uint64_t);
+  return path.size() == target.size() + 1 + kDigits + kEnding.size() &&
+         std::all_of(path.begin() + static_cast<ptrdiff_t>(target.size()) + 1, path.end() - static_cast<ptrdiff_t>(kEnding.size()),
+                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
 
 }  // namespace
 
@@ -50,8 +59,8 @@ Backup::~Backup() {
 
 // What killed backups to this target have left: whoever is still at work holds a lock on its file.
 void Backup::RemoveLeftOvers() const {
-  for (const std::string& path : port::NamesBeside(target_ + ".", ".part")) {
-    if (path.size() != target_.size() + kSuffixSize) continue;
+  for (const std::string& path : port::NamesBeside(target_ + ".", std::string(kEnding))) {
+    if (!IsTemporaryOf(target_, path)) continue;
     port::File file;
     bool created;
     if (!port::OpenFile(path, port::OpenMode::kReadWrite, 0, &file, &created).ok()) continue;

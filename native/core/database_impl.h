@@ -136,7 +136,7 @@ class SessionImpl {
       allocator.set_patient(false);
       if (IsSpaceSoon(status)) {
         waits++;  // in the end the file grows
-        allocator.AwaitSpace();
+        AwaitSpace();
         restart();
         continue;
       }
@@ -154,6 +154,11 @@ class SessionImpl {
     }
     if (sync || durability == Durability::kSync) return SyncTo(transaction.committed_version());
     return Status::Ok();
+  }
+
+  void AwaitSpace() {
+    const WaitScope waiting(wait_hooks);
+    allocator.AwaitSpace();
   }
 
   Status SyncTo(uint64_t version) {

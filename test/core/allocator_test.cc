@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "store/slab_map.h"
+#include "regressions.h"
 #include "store_support.h"
 #include "util/bits.h"
 
@@ -449,6 +450,31 @@ TEST(NobodyGrowsTheFileForAnInterruptedOperation) {
   CHECK(again.code() == Code::kFULL && !IsSpaceSoon(again));
   other.slot->Clear();
   CHECK(w.allocator->Allocate(kSmallMax, 11, &ref).ok());
+}
+
+// An operation that waits for space says so, as it does for every other wait: a Python thread lets others run meanwhile.
+TEST(AWaitForSpaceIsTold) {
+  const TestFile file(1 << 20);
+  const auto session = test::OpenSession(file.path());
+  REQUIRE(session != nullptr);
+  Worker other(file.mapping());
+  struct Told {
+    ThreadSlot* slot;
+    bool waits = false;
+  } told{other.slot.get()};
+  WaitHooks hooks;
+  hooks.before = [](void* context) {
+    static_cast<Told*>(context)->waits = true;
+    static_cast<Told*>(context)->slot->Clear();
+  };
+  hooks.after = [](void*) {};
+  hooks.context = &told;
+  session->SetWaitHooks(hooks);
+  CHECK(test::SetText(session.get(), "k", "v").ok());
+  other.slot->Announce();
+  const std::string value(20'000, 'v');
+  for (int i = 0; i < 1000 && !told.waits; i++) CHECK(test::SetText(session.get(), "k", value).ok());
+  CHECK(told.waits);
 }
 
 // Once, draining went around in the region in which it had begun, and never came to the others.

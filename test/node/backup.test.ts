@@ -42,7 +42,12 @@ describe('backup', () => {
     const db = freshDatabase()
     db.root.a = 1
     const left = `${target(db)}.0123456789abcdef.part`
-    const others = [`${target(db)}.part`, `${target(db, 'other.pongo')}.0123456789abcdef.part`, `${target(db)}.x.part`]
+    const others = [
+      `${target(db)}.part`,
+      `${target(db, 'other.pongo')}.0123456789abcdef.part`,
+      `${target(db)}.x.part`,
+      `${target(db)}.my-notes-of-2026.part`,
+    ]
     for (const name of [left, ...others]) writeFileSync(name, 'half of it')
     // The file of one that is at work is locked: each of these keeps its own.
     const results = await Promise.allSettled([db.backup(target(db)), db.backup(target(db))])
