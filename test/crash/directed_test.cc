@@ -4,6 +4,8 @@
 
 #include "store/checkpoint.h"
 #include "store/commit_signal.h"
+#include "store/slab_map.h"
+#include "store_support.h"
 #include "test/crash/stage.h"
 
 namespace pongo {
@@ -209,6 +211,32 @@ TEST(ADeadCheckpointIsSyncedBeforeItIsBelieved) {
     }
   }
   std::printf("a dead checkpoint: %llu schedules\n", static_cast<unsigned long long>(count));
+}
+
+// -- a search leaves what it passes by to be found by others --
+
+thread_local Mapping* searched = nullptr;
+thread_local int hidden = 0;
+
+void LookFromOutside(const char*) {
+  testing::step_hook = nullptr;  // looking has steps too
+  if (!SlabMap(searched).AnyRetired()) hidden++;
+  testing::step_hook = LookFromOutside;
+}
+
+// What is marked lies before the place where the search begins, in the same region: it comes there last.
+TEST(ASearchHidesNoRegion) {
+  SkipSyncs(true);
+  const TestFile file(1 << 20);
+  searched = file.mapping();
+  SlabMap slabs(searched);
+  slabs.NoteRetiredSlab(1);
+  uint64_t holding = 0;
+  testing::step_hook = LookFromOutside;
+  const uint64_t found = slabs.TakeSlabWithRetired(8, &holding);
+  testing::step_hook = nullptr;
+  CHECK_EQ(found, 1u);
+  CHECK_EQ(hidden, 0);
 }
 
 }  // namespace

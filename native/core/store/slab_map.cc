@@ -55,7 +55,8 @@ uint64_t TakeSlab(RegionBits* summary, uint64_t region_count, uint64_t start, ui
       const uint64_t first = i == 0 && region == start_region ? start % kSlabsPerRegion : 0;
       const uint64_t found = ClearOneBit(words, kSlabsPerRegion / 64, first, region * kSlabsPerRegion, holding);
       if (found != kNoSlab) return found;
-      // The region seems empty: clear its summary bit, then look again, for a bit may be before `first` or have been set in between.
+      if (first != 0) continue;  // what is before it comes last
+      // The region seems empty: clear its summary bit, then look again, for a bit may have been set in between.
       summary->words[w].fetch_and(~(uint64_t{1} << (region % 64)), std::memory_order_acq_rel);
       PONGO_POINT("region.cleared");
       for (uint64_t k = 0; k < kSlabsPerRegion / 64; k++)
