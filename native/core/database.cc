@@ -334,7 +334,9 @@ Status Session::Begin() {
   if (s.transaction.active()) return Status(Code::kARG, "a transaction is already open in this handle");
   if (s.attempts == nullptr) s.attempts = std::make_unique<Turn::Attempts>(&s.turn, Turn::kLongPatience);
   s.turn.Yield(s.attempts.get());
-  return s.transaction.Start(true);
+  const Status status = s.transaction.Start(true);
+  if (!status.ok()) s.attempts.reset();  // nobody has to wait for it
+  return status;
 }
 
 Status Session::Commit(bool* committed) {

@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "store/turn.h"
-#include "support.h"
+#include "store_support.h"
 
 namespace pongo {
 namespace {
@@ -54,6 +54,34 @@ TEST(ATransactionThatAlwaysLosesGetsItsTurn) {
   CHECK(runs > static_cast<int64_t>(Turn::kLongPatience));
   CHECK_EQ(GetInt(session.get(), 0, kRootId, "m"), runs);
   CHECK_EQ(GetInt(session.get(), 0, kRootId, "n"), commits.load());
+}
+
+// It has drawn a ticket, and no pin is free for the next attempt: the others must not wait for it.
+TEST(ATransactionThatCannotBeginGivesItsTurnBack) {
+  const test::TestFile file;
+  auto session = OpenSession(file.path());
+  auto rival = OpenSession(file.path());
+  REQUIRE(session != nullptr && rival != nullptr);
+  int64_t n = 0;
+  const auto change = [&] { CHECK(rival->Set(kRootId, TextKey("n").key(), IntInput(++n), 0).ok()); };
+  uint64_t view = 0;
+  for (uint32_t i = 0; i + 1 < kPinCells; i++) {
+    change();
+    CHECK(session->Snapshot(&view).ok());
+  }
+  for (uint32_t i = 0; i < Turn::kLongPatience; i++) {
+    CHECK(session->Begin().ok());
+    CHECK_EQ(GetInt(session.get(), 0, kRootId, "n"), n);
+    CHECK(session->Set(kRootId, TextKey("m").key(), IntInput(n), 0).ok());
+    change();
+    bool committed = true;
+    CHECK(session->Commit(&committed).ok());
+    CHECK(!committed);
+  }
+  CHECK_EQ(file.header()->turn.load(), file.header()->turn_next.load());
+  CHECK(session->Snapshot(&view).ok());  // the last pin
+  CHECK(!session->Begin().ok());
+  CHECK(file.header()->turn.load() > file.header()->turn_next.load());
 }
 
 }  // namespace
