@@ -249,8 +249,10 @@ test('a Collection does what a sorted array of pairs does', async () => {
         }
         case 14: {
           const pairs = Array.from({ length: random.below(6) }, (): Pair => [model.key(), random.between(0, 99)])
-          c.update(random.chance(0.5) ? pairs : new Map(pairs))
-          for (const [k, v] of pairs) model.set(k, v)
+          // A Map tells keys of equal bytes apart, and a key that comes again keeps its place: both change who is last.
+          const entries = random.chance(0.5) ? pairs : new Map(pairs)
+          c.update(entries)
+          for (const [k, v] of entries) model.set(k, v)
           break
         }
         case 15: {
