@@ -28,7 +28,10 @@ struct Found {
 
 // The way from the root to a leaf entry.
 struct Path {
-  Node nodes[kLevelMax + 1];
+  Path() {}  // leaves the nodes as they are: a visit sets each before it is looked at, and clearing all would cost more than the visit
+  union {
+    Node nodes[kLevelMax + 1];
+  };
   uint32_t index[kLevelMax + 1];
   uint32_t depth = 0;  // nodes[0] is the root, nodes[depth - 1] the leaf
   Node& leaf() { return nodes[depth - 1]; }
@@ -60,6 +63,14 @@ class TreeReader {
     __builtin_prefetch(p + 64);
     __builtin_prefetch(p + 128);
     __builtin_prefetch(p + 192);
+  }
+  // As Prefetch for a node that will be replaced: it is read to its end, and its state word is written.
+  void PrefetchWhole(Ref ref) const {
+    if (RefClass(ref) >= kClassCount || RefOffset(ref) >= mapping_->mapped_length()) [[unlikely]] return;
+    const uint8_t* p = mapping_->data() + RefOffset(ref);
+    const uint32_t size = kClassSizes[RefClass(ref)];
+    for (uint32_t at = 0; at < size; at += 64) __builtin_prefetch(p + at);
+    __builtin_prefetch(mapping_->block_state(ref), 1);
   }
 
   Status Open(Ref ref, int level, Node* node) const {

@@ -39,7 +39,7 @@ Status TreeWriter::Seek(Ref root, const Key& key, Path* path, bool* present) con
     index = FindChild(mapping_, node, key);
     if (index == kCorruptIndex) return kBadSearch;
     ref = node.child(index);
-    Prefetch(ref);
+    PrefetchWhole(ref);
     level = static_cast<int>(node.level()) - 1;
   }
 }
