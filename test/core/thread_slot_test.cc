@@ -374,6 +374,9 @@ TEST(AClaimThatAdoptsMakesTheCleanerLook) {
   CHECK_EQ(file.header()->expiry_next.load(), 0);
 }
 
+// The turn being served may last a minute: who waits for its end alone would be seen to hang.
+void AllowAMinute(const TestFile& file) { file.header()->turn_grant.store((file.header()->turn.load() << 32) | 60'000); }
+
 // A turn can be as long as a minute; those who wait for it notice when its holder is dead, though nobody else looks.
 TEST(WhoWaitsForATurnBuriesItsHolder) {
   const TestFile file;
@@ -386,12 +389,43 @@ TEST(WhoWaitsForATurnBuriesItsHolder) {
     Turn::Attempts attempts(&turn);
     turn.Draw(&attempts);
     turn.Yield(&attempts);
-    CHECK_EQ(file.header()->turn_slot.load(), place + 1);
-    file.header()->turn_grant.store((file.header()->turn.load() << 32) | 60'000);
+    AllowAMinute(file);
     attempts.Forget();
   }
   dying.Die();
   CHECK(!IsClear(file.mapping(), place));
+  Turn turn(file.mapping(), living.slot.get());
+  Turn::Attempts attempts(&turn);
+  turn.Yield(&attempts);
+  CHECK(IsClear(file.mapping(), place));
+}
+
+// A ticket that is given back, or whose owner dies, before its turn has come holds up nobody when it would have come.
+TEST(ATurnThatIsOverBeforeItComesIsPassedOver) {
+  const TestFile file;
+  const port::File cleaners = KeepCleanersOut(file);
+  Worker living(file.mapping());
+  Worker dying(file.mapping());
+  Worker leaving(file.mapping());
+  const uint32_t place = dying.slot->index();
+  {
+    Turn turn(file.mapping(), living.slot.get());
+    Turn::Attempts first(&turn);
+    turn.Draw(&first);
+    turn.Yield(&first);
+    {
+      Turn left(file.mapping(), leaving.slot.get());
+      Turn::Attempts second(&left);
+      left.Draw(&second);
+    }
+    Turn lost(file.mapping(), dying.slot.get());
+    Turn::Attempts third(&lost);
+    lost.Draw(&third);
+    third.Forget();
+  }
+  dying.Die();
+  CHECK_EQ(file.header()->turn.load() + 1, file.header()->turn_next.load());  // both are to come
+  AllowAMinute(file);
   Turn turn(file.mapping(), living.slot.get());
   Turn::Attempts attempts(&turn);
   turn.Yield(&attempts);

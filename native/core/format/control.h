@@ -56,6 +56,7 @@ struct HeldRoots {
   Atomic64 last_sequence;
 };
 inline constexpr uint32_t kHeldRootsMax = 16;
+inline constexpr uint32_t kTurnsEnded = 16;
 
 // The root word: bits 0-33 granule of the root record, 34-63 low 30 bits of its version.
 constexpr uint64_t MakeRootWord(Ref root, uint64_t version) { return RefGranule(root) | (version << 34); }
@@ -99,8 +100,7 @@ struct ControlHeader {
   Atomic64 turn_next;
   Atomic64 turn_since;
   Atomic64 turn_grant;                     // low half of the ticket that took its turn up last << 32 | its limit in milliseconds
-  Atomic32 turn_slot;                      // its slot + 1
-  Atomic32 reserved4;
+  Atomic64 reserved4;
   alignas(128) HeldRoots held[kHeldRootsMax];  // changed under the checkpoint lock: see store/reader_roots.h
   alignas(128) Atomic32 commit_waiters;    // threads that sleep until a commit, or are about to; never too low, see store/commit_signal.h
   Atomic32 commit_signal;                  // futex word: raised by a commit that finds a waiter
@@ -111,6 +111,7 @@ struct ControlHeader {
   alignas(128) std::atomic<int64_t> expiry_next;
   Atomic64 stamps_ready;                   // a bit for each 64th of the table of stamps: it has its room
   alignas(128) Atomic64 use_clock;         // the time of the stamps of LRU Collections: see model/bounds.h
+  alignas(128) Atomic64 turns_ended[kTurnsEnded];  // ticket n at n % kTurnsEnded when its turn was over before it came
 };
 inline constexpr int64_t kNoExpiry = INT64_MAX;
 static_assert(offsetof(ControlHeader, root) == 128);
@@ -126,7 +127,8 @@ struct alignas(128) SlotLine {
   Atomic64 process;        // 16  process id, for reports only, never for liveness
   Atomic32 cells_full;     // 24  1 once the thread shows more containers than it has cells: nothing may die
   Atomic32 waiting;        // 28  1 while this thread counts in commit_waiters
-  uint8_t reserved[96];
+  Atomic64 ticket;         // 32  the ticket of the turn that this thread has drawn, or 0
+  uint8_t reserved[88];
 };
 static_assert(sizeof(SlotLine) == 128);
 
@@ -281,7 +283,7 @@ constexpr uint64_t ControlLayoutHash() {
                               offsetof(ControlHeader, gc_epoch), offsetof(SlotArea, cell_pages),
                               offsetof(RegionSegment, slabs), offsetof(RegionSegment, retired), size_t{kClassCount},
                               offsetof(SlotArea, lock_wake), sizeof(LockTableHeader), sizeof(LockRecord), sizeof(LockRequest),
-                              offsetof(SlotArea, own_cells), size_t{kSegmentsOffset}, size_t{12} /* raised when the meaning of a field changes */})
+                              offsetof(SlotArea, own_cells), size_t{kSegmentsOffset}, size_t{13} /* raised when the meaning of a field changes */})
     hash = (hash ^ part) * 0x100000001b3u;
   return hash;
 }

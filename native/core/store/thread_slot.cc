@@ -5,6 +5,7 @@
 #include "store/commit_signal.h"
 #include "store/lock_table.h"
 #include "store/slab_map.h"
+#include "store/turn.h"
 
 namespace pongo {
 namespace {
@@ -141,10 +142,7 @@ bool AdoptSlot(Mapping* mapping, uint32_t slot) {
   line->cells_full.store(0, std::memory_order_release);
   slabs.ReleaseClaims(slot);
   LeaveCommitWait(mapping, line);
-  // Its turn ends. Advisory: at worst somebody else's ends too soon.
-  uint32_t turn_slot = slot + 1;
-  if (mapping->header()->turn_slot.compare_exchange_strong(turn_slot, 0, std::memory_order_relaxed))
-    mapping->header()->turn_grant.store(0, std::memory_order_relaxed);
+  EndTurn(mapping->header(), line);
   for (PinCell& cell : area->pins) {
     cell.version.store(0, std::memory_order_release);
     cell.count.store(0, std::memory_order_relaxed);

@@ -6,14 +6,23 @@ namespace {
 constexpr uint32_t kSpins = 64;
 constexpr uint32_t kYields = 1000;
 constexpr auto kRelaxed = std::memory_order_relaxed;  // advisory throughout: no data depends on it
-constexpr uint64_t kLookNs = 100'000'000;
+constexpr uint64_t kFirstLookNs = 1'000'000;
+constexpr uint64_t kLastLookNs = 100'000'000;
+
+// Ends the turn of `ticket`, if it is being served.
+void Pass(ControlHeader* header, uint64_t ticket) {
+  if (header->turn.compare_exchange_strong(ticket, ticket + 1, kRelaxed)) header->turn_since.store(port::Nanoseconds(), kRelaxed);
+}
 
 }  // namespace
 
-// Ends the turn of `ticket`, if it is being served.
-void Turn::Pass(uint64_t ticket) {
-  ControlHeader* header = mapping_->header();
-  if (header->turn.compare_exchange_strong(ticket, ticket + 1, kRelaxed)) header->turn_since.store(port::Nanoseconds(), kRelaxed);
+void EndTurn(ControlHeader* header, SlotLine* line) {
+  const uint64_t ticket = line->ticket.load(kRelaxed);
+  if (ticket == 0) return;
+  // Said before it is looked whether the ticket is being served: it may come to be meanwhile, and whoever waits will see it then.
+  header->turns_ended[ticket % kTurnsEnded].store(ticket, std::memory_order_seq_cst);
+  if (header->turn.load(std::memory_order_seq_cst) == ticket) Pass(header, ticket);
+  line->ticket.store(0, std::memory_order_release);
 }
 
 // How long the ticket being served may take: what its owner has said, if it was this one.
@@ -36,11 +45,20 @@ bool Turn::MayStart(Attempts* attempts) {
   if (serving != attempts->ticket_) return serving > header->turn_next.load(kRelaxed);
   if (!attempts->served_) {
     attempts->served_ = true;
-    header->turn_slot.store(slot_->index() + 1, kRelaxed);
     header->turn_grant.store((serving << 32) | attempts->limit_ms_, kRelaxed);
     header->turn_since.store(port::Nanoseconds(), kRelaxed);
   }
   return true;
+}
+
+// Adopts the slot of the thread that has this ticket if it is dead, and so ends its turn.
+void Turn::BuryHolder(uint64_t serving) {
+  const uint32_t count = mapping_->header()->slot_count.load(std::memory_order_acquire);
+  for (uint32_t slot = 0; slot < count; slot++) {
+    if (mapping_->slot_line(slot)->ticket.load(kRelaxed) != serving || slot == slot_->index()) continue;
+    ReapIfDead(mapping_, slot_->lock_file(), slot);
+    return;
+  }
 }
 
 void Turn::Wait(Attempts* attempts) {
@@ -49,22 +67,28 @@ void Turn::Wait(Attempts* attempts) {
   uint32_t spins = 0;
   const uint64_t start = port::Nanoseconds();
   uint64_t looked = start;
+  uint64_t look_ns = kFirstLookNs;
   while (!MayStart(attempts)) {
     const uint64_t serving = header->turn.load(kRelaxed);
+    if (header->turns_ended[serving % kTurnsEnded].load(kRelaxed) == serving) {
+      Pass(header, serving);
+      continue;
+    }
     const uint64_t since = std::max(start, header->turn_since.load(kRelaxed));
     const uint64_t now = port::Nanoseconds();
     if (now > since + LimitNs(serving)) {
-      Pass(serving);
+      Pass(header, serving);
       continue;
     }
-    // A long turn is worth a look whether its holder lives: nobody else may look for an hour.
-    if (now > looked + kLookNs) {
+    // Most turns are over within microseconds. A longer one is worth a look whether its holder lives, which costs a call of the
+    // system: then after twice the time again.
+    if (now > looked + look_ns) {
       looked = now;
-      const uint32_t holder = header->turn_slot.load(kRelaxed);
-      if (holder != 0 && holder != slot_->index() + 1) ReapIfDead(mapping_, slot_->lock_file(), holder - 1);
+      look_ns = std::min(2 * look_ns, kLastLookNs);
+      BuryHolder(serving);
       continue;
     }
-    // Most turns are over within microseconds, and a sleep takes some sixty whatever it asks for: where all wait in turn, each
+    // A sleep takes some sixty whatever it asks for: where all wait in turn, each
     // operation would take as long. Giving the processor away lets the holder run if it is waiting for one.
     if (++spins < kSpins)
       port::Relax();
@@ -87,13 +111,9 @@ void Turn::Lost(Attempts* attempts) {
 }
 
 void Turn::Draw(Attempts* attempts) {
-  if (attempts->ticket_ == 0) attempts->ticket_ = mapping_->header()->turn_next.fetch_add(1, kRelaxed) + 1;
-}
-
-void Turn::Leave(uint64_t ticket) {
-  // Our turn is over; if it had not come yet, whoever waits passes us over in due time.
-  ControlHeader* header = mapping_->header();
-  if (header->turn.load(kRelaxed) == ticket) Pass(ticket);
+  if (attempts->ticket_ != 0) return;
+  attempts->ticket_ = mapping_->header()->turn_next.fetch_add(1, kRelaxed) + 1;
+  slot_->line()->ticket.store(attempts->ticket_, kRelaxed);  // killed before this, it is passed over when its time is up
 }
 
 }  // namespace pongo

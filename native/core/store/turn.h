@@ -4,9 +4,10 @@
 // and a pause after each of a few more, a committer draws a ticket; the ticket being served is the only one that the others make
 // room for, by waiting a little before they start. Never needed for correctness: whoever does not wait only makes a conflict more likely.
 //
-// A turn is limited, so that a dead or stopped holder is passed over by whoever waits. Whoever needed longer draws another
+// A turn is limited, so that a stopped holder is passed over by whoever waits. Whoever needed longer draws another
 // ticket, and has twice the time then: a transaction that takes a second ends after a few turns, however many others there are.
-// A turn of a dead holder ends when its slot is adopted, which those who wait see to.
+// The ticket of a dead thread ends when its slot is adopted, which those who wait see to within milliseconds: otherwise each
+// that was killed while it waited would cost all others the whole limit.
 #ifndef PONGO_STORE_TURN_H_
 #define PONGO_STORE_TURN_H_
 
@@ -19,6 +20,9 @@
 #include "util/wait_hooks.h"
 
 namespace pongo {
+
+// The ticket of a slot is over, come or not: by its owner, or by whoever adopts the slot.
+void EndTurn(ControlHeader* header, SlotLine* line);
 
 class Turn {
  public:
@@ -33,7 +37,7 @@ class Turn {
     // Draws a ticket after so many lost attempts: an operation that takes long should not have to lose often.
     explicit Attempts(Turn* turn, uint32_t patience = kPatience) : turn_(turn), patience_(patience) {}
     ~Attempts() {
-      if (ticket_ != 0) turn_->Leave(ticket_);
+      if (ticket_ != 0) EndTurn(turn_->mapping_->header(), turn_->slot_->line());
     }
     // The ticket is somebody else's after fork().
     void Forget() { ticket_ = 0; }
@@ -73,8 +77,7 @@ class Turn {
   bool MayStart(Attempts* attempts);
   void Wait(Attempts* attempts);
   uint64_t LimitNs(uint64_t serving) const;
-  void Leave(uint64_t ticket);
-  void Pass(uint64_t ticket);
+  void BuryHolder(uint64_t serving);
 
   static constexpr WaitHooks kNoHooks{};
 
