@@ -269,6 +269,19 @@ describe('a Collection', () => {
     expect(ids).toEqual([101, 102])
   })
 
+  test('equal keys in one update: the first key stays, the last value wins', () => {
+    const pairs: [unknown, number][] = [
+      ['x', 0],
+      [-(2n ** 80n), 1],
+      [-(2 ** 80), 2],
+    ]
+    const filled = fresh().set('y', 0)
+    for (const c of [fresh(), filled]) {
+      c.update(pairs)
+      expect(c.entries().next().value).toEqual([-(2n ** 80n), 2])
+    }
+  })
+
   test('search', () => {
     const c = fresh()
     c.set(1, { tags: ['a', 'b'] })

@@ -328,15 +328,16 @@ Status ValueBuilder::Content(WireReader* reader, const WireItem& head, uint32_t 
         return CompareBytes(a.key.suffix, a.key.suffix_size, b.key.suffix, b.key.suffix_size) < 0;
       };
       std::stable_sort(items_.begin() + static_cast<ptrdiff_t>(first), items_.end(), below);
-      size_t to = first;  // of equal keys the last wins
+      size_t to = first;  // of equal keys the first stays and the last value wins, as if they were set one by one
       for (size_t i = first; i < items_.size(); i++) {
-        if (i + 1 < items_.size() && !below(items_[i], items_[i + 1])) {
-          // Only a blob is given back: a container was not linked yet, and is garbage if it was made for this pair.
-          const Payload& lost = items_[i].payload;
-          if (lost.local == nullptr && !lost.in_scratch && IsBlock(lost.word)) transaction_->writes()->Drop(BlockRef(lost.word));
+        if (i == first || below(items_[to - 1], items_[i])) {
+          items_[to++] = items_[i];
           continue;
         }
-        items_[to++] = items_[i];
+        // Only a blob is given back: a container was not linked yet, and is garbage if it was made for this pair.
+        const Payload& lost = items_[to - 1].payload;
+        if (lost.local == nullptr && !lost.in_scratch && IsBlock(lost.word)) transaction_->writes()->Drop(BlockRef(lost.word));
+        items_[to - 1].payload = items_[i].payload;
       }
       items_.resize(to);
     }
