@@ -32,12 +32,12 @@ Status Session::Close() {
   if (impl_->closed.exchange(true)) return Status::Ok();
   if (impl_->file->InForkedChild()) {
     // Nothing behind the handle is ours: no destructor may run (the mapped ranges may hold the child's own memory by now).
-    if (impl_->attempts != nullptr) impl_->attempts->Forget();
+    if (impl_->explicit_attempts != nullptr) impl_->explicit_attempts->Forget();
     new std::shared_ptr<DatabaseFile>(std::move(impl_->file));
     return Status::Ok();
   }
   impl_->transaction.Abort();
-  impl_->attempts.reset();
+  impl_->explicit_attempts.reset();
   impl_->snapshots.clear();
   for (const auto& lock : impl_->locks) impl_->file->lock_waiter()->Forget(lock.first);
   if (!impl_->watchers.empty()) impl_->file->commit_waiter()->DisarmAll(impl_.get());
@@ -332,10 +332,14 @@ Status Session::Begin() {
   SessionImpl& s = *impl_;
   PONGO_TRY(s.Check());
   if (s.transaction.active()) return Status(Code::kARG, "a transaction is already open in this handle");
-  if (s.attempts == nullptr) s.attempts = std::make_unique<Turn::Attempts>(&s.turn, Turn::kLongPatience);
-  s.turn.Yield(s.attempts.get());
+  // A lost transaction counts, and may draw a ticket, when it is run again: one that is given up must not hold others up.
+  if (s.explicit_attempts != nullptr)
+    s.turn.Lost(s.explicit_attempts.get());
+  else
+    s.explicit_attempts = std::make_unique<Turn::Attempts>(&s.turn, Turn::kLongPatience);
+  s.turn.Yield(s.explicit_attempts.get());
   const Status status = s.transaction.Start(true);
-  if (!status.ok()) s.attempts.reset();  // nobody has to wait for it
+  if (!status.ok()) s.explicit_attempts.reset();  // nobody has to wait for it
   return status;
 }
 
@@ -347,19 +351,16 @@ Status Session::Commit(bool* committed) {
   const bool wrote = s.transaction.dirty();
   if (wrote && s.file->read_only()) {
     s.transaction.Abort();
-    s.attempts.reset();
+    s.explicit_attempts.reset();
     return kReadOnly;
   }
   const Status status = s.transaction.Commit(committed);
   if (!status.ok()) {
-    s.attempts.reset();
+    s.explicit_attempts.reset();
     return status;
   }
-  if (!*committed) {
-    s.turn.Lost(s.attempts.get());
-    return Status::Ok();
-  }
-  s.attempts.reset();
+  if (!*committed) return Status::Ok();
+  s.explicit_attempts.reset();
   return wrote && s.durability == Durability::kSync ? s.SyncTo(s.transaction.committed_version()) : Status::Ok();
 }
 
@@ -367,7 +368,7 @@ Status Session::Abort() {
   SessionImpl& s = *impl_;
   PONGO_TRY(s.Check());
   s.transaction.Abort();
-  s.attempts.reset();
+  s.explicit_attempts.reset();
   return Status::Ok();
 }
 

@@ -120,6 +120,7 @@ class SessionImpl {
       PONGO_TRY(transaction.poison());
       return body(operations);
     }
+    explicit_attempts.reset();  // not run again: its turn is over, or this write would wait for it
     Turn::Attempts attempts(&turn);
     bool checkpointed = false;
     int waits = 0;
@@ -187,7 +188,7 @@ class SessionImpl {
   Pidcache pidcache;
   Turn turn;
   WaitHooks wait_hooks;
-  std::unique_ptr<Turn::Attempts> attempts;  // of the explicit transaction that is being run again and again
+  std::unique_ptr<Turn::Attempts> explicit_attempts;  // of the explicit transaction that is being run again and again
   Durability durability = Durability::kCheckpoint;
   std::atomic<bool> closed{false};
   std::map<uint64_t, Pinned> snapshots;

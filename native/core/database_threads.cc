@@ -24,11 +24,11 @@ Status Session::BeginFirst() {
   SessionImpl& s = *impl_;
   PONGO_TRY(s.Check());
   if (s.transaction.active()) return Status(Code::kARG, "a transaction is already open in this handle");
-  s.attempts = std::make_unique<Turn::Attempts>(&s.turn);
-  s.turn.Draw(s.attempts.get());
-  s.turn.Yield(s.attempts.get());
+  s.explicit_attempts = std::make_unique<Turn::Attempts>(&s.turn);
+  s.turn.Draw(s.explicit_attempts.get());
+  s.turn.Yield(s.explicit_attempts.get());
   const Status status = s.transaction.Start(true);
-  if (!status.ok()) s.attempts.reset();
+  if (!status.ok()) s.explicit_attempts.reset();
   return status;
 }
 

@@ -78,10 +78,37 @@ TEST(ATransactionThatCannotBeginGivesItsTurnBack) {
     CHECK(session->Commit(&committed).ok());
     CHECK(!committed);
   }
-  CHECK_EQ(file.header()->turn.load(), file.header()->turn_next.load());
   CHECK(session->Snapshot(&view).ok());  // the last pin
+  const uint64_t drawn = file.header()->turn_next.load();
   CHECK(!session->Begin().ok());
+  CHECK_EQ(file.header()->turn_next.load(), drawn + 1);
   CHECK(file.header()->turn.load() > file.header()->turn_next.load());
+}
+
+// A transaction that has lost and is not run again holds nobody up: neither the writes of its own session nor others.
+TEST(ATransactionThatIsGivenUpHasNoTurn) {
+  const test::TestFile file;
+  auto session = OpenSession(file.path());
+  auto rival = OpenSession(file.path());
+  REQUIRE(session != nullptr && rival != nullptr);
+  int64_t n = 0;
+  const auto change = [&](Session* who) { CHECK(who->Set(kRootId, TextKey("n").key(), IntInput(++n), 0).ok()); };
+  change(rival.get());
+  for (uint32_t i = 0; i <= Turn::kLongPatience; i++) {
+    CHECK(session->Begin().ok());
+    CHECK_EQ(GetInt(session.get(), 0, kRootId, "n"), n);
+    CHECK(session->Set(kRootId, TextKey("m").key(), IntInput(n), 0).ok());
+    if (i < Turn::kLongPatience) change(rival.get());  // in its last run it has the turn, and the rival would wait
+    if (i == Turn::kLongPatience) break;
+    bool committed = true;
+    CHECK(session->Commit(&committed).ok());
+    CHECK(!committed);
+    CHECK(file.header()->turn.load() > file.header()->turn_next.load());
+  }
+  CHECK_EQ(file.header()->turn.load(), file.header()->turn_next.load());
+  CHECK(session->Abort().ok());
+  CHECK(file.header()->turn.load() > file.header()->turn_next.load());
+  change(session.get());
 }
 
 }  // namespace

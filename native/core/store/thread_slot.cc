@@ -142,7 +142,8 @@ bool AdoptSlot(Mapping* mapping, uint32_t slot) {
   line->cells_full.store(0, std::memory_order_release);
   slabs.ReleaseClaims(slot);
   LeaveCommitWait(mapping, line);
-  EndTurn(mapping->header(), line);
+  EndTicket(mapping->header(), line->ticket.load(std::memory_order_relaxed));
+  line->ticket.store(0, std::memory_order_release);  // after its end: an adopter that dies in between leaves it to the next
   for (PinCell& cell : area->pins) {
     cell.version.store(0, std::memory_order_release);
     cell.count.store(0, std::memory_order_relaxed);

@@ -16,13 +16,11 @@ void Pass(ControlHeader* header, uint64_t ticket) {
 
 }  // namespace
 
-void EndTurn(ControlHeader* header, SlotLine* line) {
-  const uint64_t ticket = line->ticket.load(kRelaxed);
+void EndTicket(ControlHeader* header, uint64_t ticket) {
   if (ticket == 0) return;
   // Said before it is looked whether the ticket is being served: it may come to be meanwhile, and whoever waits will see it then.
   header->turns_ended[ticket % kTurnsEnded].store(ticket, std::memory_order_seq_cst);
   if (header->turn.load(std::memory_order_seq_cst) == ticket) Pass(header, ticket);
-  line->ticket.store(0, std::memory_order_release);
 }
 
 // How long the ticket being served may take: what its owner has said, if it was this one.
@@ -49,6 +47,12 @@ bool Turn::MayStart(Attempts* attempts) {
     header->turn_since.store(port::Nanoseconds(), kRelaxed);
   }
   return true;
+}
+
+void Turn::Leave(uint64_t ticket) {
+  EndTicket(mapping_->header(), ticket);
+  uint64_t recorded = ticket;
+  slot_->line()->ticket.compare_exchange_strong(recorded, 0, kRelaxed);
 }
 
 // Adopts the slot of the thread that has this ticket if it is dead, and so ends its turn.

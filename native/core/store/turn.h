@@ -21,8 +21,8 @@
 
 namespace pongo {
 
-// The ticket of a slot is over, come or not: by its owner, or by whoever adopts the slot.
-void EndTurn(ControlHeader* header, SlotLine* line);
+// A ticket is over, whether its turn has come or not: said by its owner, or by whoever adopts the slot. 0: nothing to end.
+void EndTicket(ControlHeader* header, uint64_t ticket);
 
 class Turn {
  public:
@@ -37,7 +37,7 @@ class Turn {
     // Draws a ticket after so many lost attempts: an operation that takes long should not have to lose often.
     explicit Attempts(Turn* turn, uint32_t patience = kPatience) : turn_(turn), patience_(patience) {}
     ~Attempts() {
-      if (ticket_ != 0) EndTurn(turn_->mapping_->header(), turn_->slot_->line());
+      if (ticket_ != 0) turn_->Leave(ticket_);
     }
     // The ticket is somebody else's after fork().
     void Forget() { ticket_ = 0; }
@@ -77,6 +77,7 @@ class Turn {
   bool MayStart(Attempts* attempts);
   void Wait(Attempts* attempts);
   uint64_t LimitNs(uint64_t serving) const;
+  void Leave(uint64_t ticket);
   void BuryHolder(uint64_t serving);
 
   static constexpr WaitHooks kNoHooks{};
