@@ -234,6 +234,8 @@ export function wellFormed(text: string): boolean {
 export interface Makers {
   uuid(bytes: Uint8Array): unknown
   container(kind: number, id: number): unknown
+  /** Floats whose value is that of an integer are not to be mistaken for one. */
+  float?(value: number): unknown
 }
 
 // Short ASCII strings, property names above all, repeat: those seen last are found again without making a new one.
@@ -296,6 +298,10 @@ export class Reader {
     return (interned[slot] = b.latin1Slice(start, start + size))
   }
 
+  #float64(value: number): unknown {
+    return this.#makers.float === undefined ? value : this.#makers.float(value)
+  }
+
   /** One value as plain JavaScript; undefined for the tag `absent`. */
   value(): unknown {
     const tag = this.buffer[this.#skip(1)]!
@@ -316,7 +322,7 @@ export class Reader {
         return Number.isSafeInteger(number) ? number : value
       }
       case Tag.float64:
-        return this.#eight().getFloat64(0, true)
+        return this.#float64(this.#eight().getFloat64(0, true))
       case Tag.bigint:
         return this.#bigint()
       case Tag.string:

@@ -2,11 +2,12 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { open, type Database, type OpenOptions } from '../database'
-import { jsonText, parseJson } from '../json'
+import { plainJson } from '../json_out'
 import { refOf } from '../live'
 import { kHandle } from '../owner'
 import { jsonPieces, linePieces } from './dump'
 import { exitCodes, Failure } from './failure'
+import { jsonValue } from './json_value'
 import { load, type LoadOptions } from './load'
 import { bar, bytesText, Progress, type Out } from './out'
 
@@ -98,7 +99,7 @@ export async function set(
   let value: unknown = text
   if (!options.string) {
     try {
-      value = parseJson(text)
+      value = jsonValue(text)
     } catch (error) {
       throw new Failure(
         exitCodes.usage,
@@ -228,7 +229,7 @@ export async function watch(file: string, path: string | undefined, options: Pat
               .map(([name, value]) => [name, plain(value)]),
           ),
         )
-        await out.line(jsonText(rows))
+        await out.line(plainJson(rows))
         await out.flush()
       }
     } catch (error) {

@@ -2,7 +2,7 @@
 
 import { Collection } from '../collection'
 import { pongoError } from '../errors'
-import { jsonKey, jsonText } from '../json'
+import { jsonKey, plainJson } from '../json_out'
 import { refOf } from '../live'
 
 const kindList = 2
@@ -52,7 +52,7 @@ function* members(container: unknown, path: readonly number[]): Generator<string
 
 /** The JSON text of a value or live container. */
 export function* jsonPieces(value: unknown, path: readonly number[] = []): Generator<string> {
-  if (refOf(value) === undefined) yield jsonText(value)
+  if (refOf(value) === undefined) yield plainJson(value)
   else yield* members(value, path)
 }
 
@@ -60,7 +60,7 @@ export function* jsonPieces(value: unknown, path: readonly number[] = []): Gener
 export function* linePieces(container: unknown): Generator<string> {
   const list = refOf(container)!.kind === kindList
   for (const [key, value] of entriesOf(container)) {
-    if (!list) yield `[${jsonText(key)},`
+    if (!list) yield `[${plainJson(key)},`
     yield* jsonPieces(value)
     yield list ? '\n' : ']\n'
   }

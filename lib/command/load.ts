@@ -3,10 +3,10 @@
 import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
 import type { Database } from '../database'
-import { parseJson } from '../json'
 import { refOf } from '../live'
 import { exitCodes, Failure } from './failure'
 import { JsonSplitter, type JsonForm } from './json_splitter'
+import { jsonValue } from './json_value'
 import { bytesText, type Progress } from './out'
 
 export interface LoadOptions {
@@ -102,7 +102,7 @@ class Target {
   put(form: JsonForm, texts: readonly string[], before: number): void {
     const elements = texts.map((text, i) => {
       try {
-        return parseJson(form === 'object' ? `{${text}}` : text)
+        return jsonValue(form === 'object' ? `{${text}}` : text)
       } catch (error) {
         if (error instanceof Error) error.message = `element ${before + i + 1}: ${error.message}`
         throw error

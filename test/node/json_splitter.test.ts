@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { JsonSplitter } from '../../lib/command/json_splitter'
-import { parseJson } from '../../lib/json'
+import { parseJson } from '../../lib/json_in'
 
 function split(text: string, cuts: readonly number[], lines = false): { form: string | undefined; elements: string[] } {
   const splitter = new JsonSplitter(lines ? 'lines' : undefined)
