@@ -4,6 +4,7 @@
 // Requests belong to the session of the handle that belongs to no thread: any thread may wait for one and give it back. That
 // session is used with the GIL only; what wait() does without the GIL is to sleep on a word of this process, which the
 // engine's waiter, close() and release change.
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstddef>
@@ -145,7 +146,10 @@ PyObject* Close(PyObject* object, PyObject*) {
   Py_RETURN_NONE;
 }
 
-// wait(seconds or None) -> whether it was granted. May return False early: for a signal. TIMEOUT, CLOSED.
+// A signal may come between Python's last look at its signals and the wait, which it does not end then.
+constexpr uint64_t kLookNs = 100'000'000;
+
+// wait(seconds or None) -> whether it was granted. May return False early, so that Python can look for signals. TIMEOUT, CLOSED.
 PyObject* Wait(PyObject* object, PyObject* seconds) {
   RequestObject* self = Self(object);
   uint64_t nanoseconds;
@@ -154,7 +158,7 @@ PyObject* Wait(PyObject* object, PyObject* seconds) {
   if (outcome->word.load(std::memory_order_acquire) == kPending) {
     Py_INCREF(object);
     PyThreadState* state = PyEval_SaveThread();
-    port::FutexWait(&outcome->word, kPending, nanoseconds);
+    port::FutexWait(&outcome->word, kPending, std::min(nanoseconds, kLookNs));
     PyEval_RestoreThread(state);
     const uint32_t word = outcome->word.load(std::memory_order_acquire);
     Py_DECREF(object);

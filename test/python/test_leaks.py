@@ -144,15 +144,19 @@ class LeaksTest(DatabaseTest):
 
     def test_blocks_and_references_stay(self):
         self.run_operations(OPERATIONS // ROUNDS)
-        blocks, references = self.figures()
+        rounds = [self.figures()]
         for _ in range(ROUNDS - 1):
             self.run_operations(OPERATIONS // ROUNDS)
-        blocks_after, references_after = self.figures()
-        # An object leaked by one operation would be as many as the list of operations was run; caches of Python grow by less.
-        allowed = max(300, OPERATIONS // len(self.operations) // 2)
-        self.assertLess(blocks_after - blocks, allowed)
-        for before, after in zip(references, references_after):
-            self.assertLess(abs(after - before), allowed)
+            rounds.append(self.figures())
+        # A leak grows in every round, by as much as the list of operations is run in one; caches of Python grow in some.
+        allowed = OPERATIONS // ROUNDS // len(self.operations) // 2
+        self.assertGreater(allowed, 10)
+        growths = [(after[0] - before[0], [b - a for a, b in zip(before[1], after[1])])
+                   for before, after in zip(rounds, rounds[1:])]
+        self.assertLess(min(blocks for blocks, _ in growths), allowed)
+        for growth in zip(*(references for _, references in growths)):
+            self.assertLess(min(growth), allowed)
+            self.assertGreater(max(growth), -allowed)
 
     @unittest.skipUnless(os.path.exists('/proc/self/status'), 'needs /proc')
     def test_memory_and_files_stay(self):

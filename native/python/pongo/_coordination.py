@@ -44,7 +44,7 @@ class _Queue:
             return None
         to_be_closed(self._handle, request)
         try:
-            # It returns without an answer when a signal came, whose Python handler runs between two calls.
+            # It returns without an answer now and then, and when a signal came: the handlers of signals run between two calls.
             while not request.wait(None):
                 pass
         except errors.TimeoutError:
