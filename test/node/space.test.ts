@@ -3,9 +3,17 @@
 import { statSync } from 'node:fs'
 import { open } from 'pongodb'
 import { describe, expect, test } from 'vitest'
-import { freshPath, openAt } from '../support/database'
+import { expectCode, freshPath, openAt } from '../support/database'
 
 const MiB = 2 ** 20
+
+test('a large value takes the free end of the file together with what can be added to it', () => {
+  const db = openAt(freshPath(), { chunksize: MiB, maxSize: 16 * MiB })
+  db.root.a = 'a'.repeat(6 * MiB) // the file grows beyond it
+  db.root.b = 'b'.repeat(8 * MiB)
+  expect(db.root.b).toBe('b'.repeat(8 * MiB))
+  expectCode('FULL', () => (db.root.c = 'c'.repeat(6 * MiB)))
+})
 
 describe('the last close', () => {
   test('returns free chunks at the end of the file, and the file goes on', async () => {

@@ -86,8 +86,8 @@ Status Mapping::Grow(uint64_t seen, uint64_t need, uint64_t step) {
   if (length != seen) return MapTo(length);  // another thread grew the file meanwhile
   const uint64_t wanted = RoundUp(length + need, step);
   const uint64_t target = std::min(wanted, max_size_ / kSlabSize * kSlabSize);
-  if (target < length + RoundUp(need, kSlabSize))
-    return Status(Code::kFULL, "the database has reached its maxSize");
+  // With less than what is needed too: a span may begin in the free slabs at the end of the file.
+  if (target <= length) return Status(Code::kFULL, "the database has reached its maxSize");
   // The data file first, then what describes it, then the length: a crash in between leaves space that the next growth
   // finds allocated already.
   if (PONGO_PLANTED(19)) control->length.store(target, std::memory_order_release);

@@ -44,8 +44,8 @@ class Mapping {
     if (published > mapped_length() && !MapTo(published).ok()) [[unlikely]] return mapped_length();
     return published;
   }
-  // Makes the data file at least `need` bytes longer than `seen`, up to a multiple of `step`, unless somebody else already did.
-  // FULL, NOSPACE.
+  // Makes the data file at least `need` bytes longer than `seen`, up to a multiple of `step`, unless somebody else already did; by
+  // less when maxSize is nearer. FULL when it is reached, NOSPACE.
   Status Grow(uint64_t seen, uint64_t need, uint64_t step);
   // Reserves space for [offset, offset + size) of the control file.
   Status AllocateControl(uint64_t offset, uint64_t size);
