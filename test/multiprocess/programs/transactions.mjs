@@ -1,6 +1,6 @@
 // A process of the tests of transactions. As member.mjs: it says 'ready', then answers each message.
 
-import { setTimeout as pause } from 'node:timers/promises'
+import { setImmediate as breathe } from 'node:timers/promises'
 import { open } from 'pongodb'
 import { generator } from './random_changes.mjs'
 
@@ -48,7 +48,7 @@ const jobs = {
       }
       snapshot.release()
       taken++
-      await pause(0)
+      await breathe()
     }
     return { taken, wrong }
   },
@@ -69,7 +69,7 @@ const jobs = {
         if (both) throw new Error(`both are off duty, after ${i} rounds`)
         mine.on = true
       }
-      await pause(0)
+      await breathe()
     }
     return offs
   },
@@ -80,7 +80,7 @@ const jobs = {
     while (root.hammering === true) {
       for (let i = 0; i < 50; i++) root.target.$incr(`k${i % 10}`)
       commits += 50
-      await pause(0)
+      await breathe()
     }
     return commits
   },
