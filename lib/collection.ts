@@ -17,7 +17,7 @@ import { PongoTypeError, pongoError, show } from './errors'
 import { boundNames as limitNames, createBounded, readBounds, type BoundOptions, type Bounds } from './bounds'
 import type { Handle } from './handle'
 import { inspectLive } from './inspect'
-import { PagedIterable, PagedIterator, type Window } from './iterators'
+import { PagedIterable, PagedIterator } from './iterators'
 import { parseJson } from './json_in'
 import { containerJson, jsonReady } from './json_out'
 import { busy, kLive, writable, type Ref } from './live'
@@ -26,7 +26,6 @@ import {
   checkOptions,
   expiringFlags,
   expiryOption,
-  integerOption,
   keepExpiry,
   needFunction,
   timeToLive,
@@ -40,36 +39,11 @@ import { handleOf, type Database } from './owner'
 import type { Path } from './path'
 import { What, plainCopy } from './packed'
 import type { At } from './path_types'
-import { prefixBounds } from './prefix'
+import { checkKeyRange, checkRange, keyPositions, type KeyRange, type RangeOptions } from './ranges'
 import { search } from './search'
 import type { SearchView } from './search_view'
 import type { Key, Operator } from './types'
 import { encodeKey, encodeValue, isPlainObject } from './values'
-
-/** Which keys `range` and `count` take, and how `range` walks them. */
-export interface RangeOptions {
-  /** Keys above this one. */
-  gt?: Key
-  /** Keys from this one up. */
-  gte?: Key
-  /** Keys below this one. */
-  lt?: Key
-  /** Keys up to this one. */
-  lte?: Key
-  /** Strings that begin with this string, or tuples that begin with this tuple. */
-  prefix?: string | readonly Key[]
-  /** From the greatest key down. */
-  reverse?: boolean
-  /** At most this many entries. */
-  limit?: number
-  /** Leaves out this many entries first. */
-  offset?: number
-  /** Containers come as plain copies instead of live. */
-  native?: boolean
-}
-
-const boundNames = ['gt', 'gte', 'lt', 'lte', 'prefix']
-const rangeNames = [...boundNames, 'reverse', 'limit', 'offset', 'native']
 
 export interface CollectionOptions extends BoundOptions {
   /** A MultiCollection: many values for one key. It cannot be bounded. */
@@ -537,8 +511,8 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
    * events.count({ gte: today, lt: tomorrow })
    * users.count({ prefix: 'a' })
    */
-  count(range?: Pick<RangeOptions, 'gt' | 'gte' | 'lt' | 'lte' | 'prefix'>): number {
-    const bounds = this.#bounds('count', checkOptions('count', range, boundNames))
+  count(range?: KeyRange): number {
+    const bounds = keyPositions(this.#ref, checkKeyRange('count', range))
     if (bounds === undefined) return this.size
     const read = (view: View): number => {
       const [start, end] = bounds(view)
@@ -558,45 +532,10 @@ export class Collection<K extends Key = any, V = any> implements Iterable<[K, V]
    * const latest = [...events.range({ lte: new Date(), reverse: true, limit: 3, native: true })]
    */
   range(options?: RangeOptions): PagedIterable<[K, V]> {
-    const checked = checkOptions('range', options, rangeNames)
-    const window: Window = { reverse: booleanOption('range', 'reverse', checked.reverse, false) }
-    const bounds = this.#bounds('range', checked)
-    if (bounds !== undefined) window.bounds = bounds
-    const limit =
-      checked.limit === Infinity ? undefined : integerOption('range', 'limit', checked.limit, 0, 2 ** 53 - 1)
-    if (limit !== undefined) window.limit = limit
-    const offset = integerOption('range', 'offset', checked.offset, 0, 2 ** 53 - 1)
-    if (offset !== undefined) window.offset = offset
-    const plain = booleanOption('range', 'native', checked.native, false) ? What.plain : 0
-    return new PagedIterable(() => new PagedIterator<[K, V]>(this.#ref, What.entries + plain, window))
-  }
-
-  #bounds(what: string, options: RangeOptions): ((view: View) => [number, number]) | undefined {
-    const { gt, gte, lt, lte, prefix } = options
-    if (gt !== undefined && gte !== undefined) throw pongoError('ARG', `${what}: gt and gte exclude each other`)
-    if (lt !== undefined && lte !== undefined) throw pongoError('ARG', `${what}: lt and lte exclude each other`)
-    const lower = gt !== undefined ? gt : gte
-    const upper = lt !== undefined ? lt : lte
-    if (prefix !== undefined) {
-      if (lower !== undefined || upper !== undefined) {
-        throw pongoError('ARG', `${what}: prefix excludes gt, gte, lt and lte`)
-      }
-      if (typeof prefix !== 'string' && !Array.isArray(prefix)) {
-        throw pongoError('ARG', `${what}: prefix must be a string or a tuple, not ${show(prefix)}`)
-      }
-      const key = this.#key(prefix)
-      if (this.#ref.kind === kindMulti) return (view) => prefixBounds(this.#ref, view, prefix)
-      return (view) => this.#native.bounds(view, this.#id, key, null, 16)
-    }
-    if (lower === undefined && upper === undefined) return undefined
-    const low = lower === undefined ? null : this.#key(lower)
-    const high = upper === undefined ? null : this.#key(upper)
-    const flags =
-      (lower === undefined ? 0 : 1) |
-      (gte === undefined ? 0 : 2) |
-      (upper === undefined ? 0 : 4) |
-      (lte === undefined ? 0 : 8)
-    return (view) => this.#native.bounds(view, this.#id, low, high, flags)
+    const { keys, native, ...window } = checkRange(options)
+    const bounds = keyPositions(this.#ref, keys)
+    const what = What.entries + (native ? What.plain : 0)
+    return new PagedIterable(() => new PagedIterator<[K, V]>(this.#ref, what, bounds ? { ...window, bounds } : window))
   }
 
   /**

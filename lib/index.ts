@@ -1,7 +1,7 @@
 // What the package exports.
 
 export type { BackupOptions, BackupProgress, BackupReport } from './backup'
-export { Collection, type CollectionOptions, type RangeOptions } from './collection'
+export { Collection, type CollectionOptions } from './collection'
 export { Event, Hold, Lock, RwLock, Semaphore, type AcquireOptions } from './coordination'
 export { Dict, List } from './containers'
 export { Database, open, type GcReport, type OpenOptions } from './database'
@@ -24,6 +24,7 @@ export type { Meta } from './meta'
 export type { ExpiryOptions, PathOptions, SetOptions } from './options'
 export type { Path } from './path'
 export type { At } from './path_types'
+export type { KeyRange, RangeOptions } from './ranges'
 export type { SearchView } from './search_view'
 export type { Container, DictOperations, Key, ListOperations, Operator } from './types'
 export type { Change, ChangeIterator, StopWatching, WatchOptions } from './watch'

@@ -3,18 +3,16 @@
 import { inspect, type InspectOptions } from 'node:util'
 import { getPath } from './dict_operations'
 import { compareValues } from './equality'
-import { pongoError, show } from './errors'
+import { pongoError } from './errors'
 import { jsonReady, jsonText, jsonKey } from './json_out'
 import { refOf, type Ref } from './live'
-import { booleanOption, checkOptions, integerOption, separator, type PathOptions } from './options'
+import { separator, type PathOptions } from './options'
 import { pathPlace, type Path } from './path'
-import type { RangeOptions } from './collection'
 import { plainCopy } from './packed'
 import { beginsWith } from './prefix'
+import { checkKeyRange, checkRange, type KeyRange, type RangeOptions } from './ranges'
 import type { Key } from './types'
 import { encodeKey, normalise } from './values'
-
-const rangeNames = ['gt', 'gte', 'lt', 'lte', 'prefix', 'reverse', 'limit', 'offset', 'native']
 
 /** One form for each number, deep in tuples. */
 function oneNumber(key: unknown): unknown {
@@ -140,27 +138,20 @@ export class SearchView implements Iterable<[any, any]> {
   }
 
   /** The number of entries found in a range of keys. O(n). */
-  count(range?: Pick<RangeOptions, 'gt' | 'gte' | 'lt' | 'lte' | 'prefix'>): number {
-    return this.#within('count', checkOptions('count', range, rangeNames.slice(0, 5))).length
+  count(range?: KeyRange): number {
+    return this.#within(checkKeyRange('count', range)).length
   }
 
   /** The entries found in a range of keys, as `Collection.range`. O(n). */
   range(options?: RangeOptions): Iterable<[any, any]> {
-    const checked = checkOptions('range', options, rangeNames)
-    let found = this.#within('range', checked)
-    if (booleanOption('range', 'reverse', checked.reverse, false)) found = found.reverse()
-    const plain = booleanOption('range', 'native', checked.native, false)
-    const offset = integerOption('range', 'offset', checked.offset, 0, 2 ** 53 - 1) ?? 0
-    const limit =
-      checked.limit === Infinity ? undefined : integerOption('range', 'limit', checked.limit, 0, 2 ** 53 - 1)
-    found = found.slice(offset, limit === undefined ? undefined : offset + limit)
-    return found.map(([key, value]) => [key, plain ? copyOf(value) : value])
+    const { keys, native, reverse, limit = Infinity, offset = 0 } = checkRange(options)
+    let found = this.#within(keys)
+    if (reverse) found = found.reverse()
+    found = found.slice(offset, offset + limit)
+    return found.map(([key, value]) => [key, native ? copyOf(value) : value])
   }
 
-  #within(what: string, { gt, gte, lt, lte, prefix }: RangeOptions): [unknown, unknown][] {
-    if (prefix !== undefined && typeof prefix !== 'string' && !Array.isArray(prefix)) {
-      throw pongoError('ARG', `${what}: prefix must be a string or a tuple, not ${show(prefix)}`)
-    }
+  #within({ gt, gte, lt, lte, prefix }: KeyRange): [unknown, unknown][] {
     const bounds = [gt, gte, lt, lte].map((bound) => (bound === undefined ? bound : normalise(this.#ref.handle, bound)))
     const accept = [(n: number) => n > 0, (n: number) => n >= 0, (n: number) => n < 0, (n: number) => n <= 0]
     const start = prefix === undefined ? undefined : normalise(this.#ref.handle, prefix)
