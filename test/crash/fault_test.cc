@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "child.h"
 #include "test/crash/public_operations.h"
@@ -131,6 +132,37 @@ TEST(NthFaultOfEveryOperation) {
           if (!RunCase(folder, operation, {operation.name, static_cast<Call>(call), nth, for_good}, after)) break;
   }
   std::printf("faults: %llu cases\n", static_cast<unsigned long long>(cases));
+}
+
+// The last close moves what lies at the end of the file and cuts it off.
+TEST(NthFaultOfACloseThatMoves) {
+  SkipSyncs(true);
+  const Folder folder;
+  const std::string path = folder.File("db");
+  MakeTemplate(folder.File("template"));
+  uint64_t cases = 0;
+  for (int call = 0; call < static_cast<int>(Call::kCount); call++) {
+    for (const bool for_good : {false, true}) {
+      bool happened = true;
+      for (uint64_t nth = 1; happened && nth < kNthMax; nth++, cases++) {
+        const Case c = {"close", static_cast<Call>(call), nth, for_good};
+        CopyTemplate(folder.File("template"), path);
+        auto session = OpenSession(path, QuietOptions());
+        REQUIRE(session != nullptr);
+        CHECK_OK(Scatter(session.get()));
+        const uint64_t content = Fingerprint(session.get());
+        const uint64_t size = std::filesystem::file_size(path);
+        c.Arm();
+        CHECK_OK(session->Close());
+        session.reset();
+        happened = FaultHappened();
+        DisarmFaults();
+        if (!happened) Expect(std::filesystem::file_size(path) <= size / 2, c, "the file is not shorter");
+        CheckReopened(c, path, content);
+      }
+    }
+  }
+  std::printf("faults of a close that moves: %llu cases\n", static_cast<unsigned long long>(cases));
 }
 
 // A program that looks at the commit only: what is committed are whole steps, those that were done.

@@ -402,6 +402,52 @@ void KillShrink(Fixture* fixture, uint64_t at, uint64_t* steps, uint64_t* shrink
   CheckAfterReboot(where, fixture->path, before);
 }
 
+// The last close moves what lies at the end. *content: what the database holds then, found by the first run, which is not killed.
+void KillMove(Fixture* fixture, uint64_t at, uint64_t* steps, uint64_t* content) {
+  const std::string where = "moving the end, killed at step " + std::to_string(at);
+  fixture->Reset();
+  Pipe sizes;
+  const bool killed = KilledIn(where, at, steps, [&](auto&& start) {
+    auto session = OpenSession(fixture->path, QuietOptions());
+    if (session == nullptr || !Scatter(session.get()).ok()) return 1;
+    sizes.Send(std::filesystem::file_size(fixture->path));
+    start();
+    return session->Close().ok() ? 0 : 2;
+  });
+  sizes.CloseWriter();
+  uint64_t scattered = 0;
+  Expect(sizes.Receive(&scattered), where, "nothing was scattered");
+  const uint64_t closed = std::filesystem::file_size(fixture->path);
+  Expect(killed || closed <= scattered / 2, where, "the file stays " + std::to_string(closed) + " of " + std::to_string(scattered) + " bytes long");
+  if (at % 3 == 1) {  // what was durable before the close must not have been written over
+    CheckAfterReboot(where, fixture->path, *content);
+    return;
+  }
+  auto session = OpenSession(fixture->path, QuietOptions());
+  Expect(session != nullptr, where, "cannot be opened");
+  if (session == nullptr) return;
+  if (at == 0) *content = Fingerprint(session.get());
+  Expect(Fingerprint(session.get()) == *content, where, "another content");
+  if (at % 2 == 0) {  // else the next close moves what this one has not
+    CHECK_OK(SetText(session.get(), "scattered996", "goes on"));
+    CHECK_OK(SetText(session.get(), "scattered996", std::string(900, 's')));
+    CheckConservation(where, session.get());
+  }
+  CHECK_OK(session->Close());
+  session.reset();
+  CheckAfterReboot(where, fixture->path, *content);
+}
+
+TEST(KilledWhileTheEndIsMoved) {
+  Fixture fixture;
+  kills = 0;
+  uint64_t steps = 0;
+  uint64_t content = 0;
+  KillMove(&fixture, 0, &steps, &content);
+  for (const uint64_t at : Sample(steps, 60)) KillMove(&fixture, at, nullptr, &content);
+  std::printf("kills at steps of moving the end: %llu of %llu\n", static_cast<unsigned long long>(kills), static_cast<unsigned long long>(steps));
+}
+
 TEST(KilledAtEachStepOfShrinking) {
   Fixture fixture;
   kills = 0;

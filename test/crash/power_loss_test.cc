@@ -231,6 +231,7 @@ History Play(const Folder& folder, std::mt19937_64* random, int operations) {
   history.control = ControlParts(path + "-lock");
   VerifyClean(session.get());
   other.reset();
+  history.contents[VersionOf(session.get()) + 1] = Fingerprint(session.get());  // if the close moves the end of the file
   session.reset();  // the moments of a clean close count too
   return history;
 }

@@ -70,6 +70,23 @@ inline void CopyTemplate(const std::string& from, const std::string& to) {
   WriteFile(to, ReadWholeFile(from));
 }
 
+// Values all over the second half of a file that is much longer than what is left of them. What recovery left is described before, for
+// nothing is moved meanwhile.
+inline Status Scatter(Session* session) {
+  Counts counts;
+  std::string problem;
+  PONGO_TRY(session->Verify(&counts, &problem));
+  bool committed;
+  PONGO_TRY(session->Begin());
+  const auto name = [](int i) { return "scattered" + std::to_string(i); };
+  for (int i = 0; i < 1000; i++) PONGO_TRY(SetText(session, name(i), std::string(900, 's')));
+  PONGO_TRY(session->Commit(&committed));
+  bool present;
+  for (int i = 0; i < 1000; i++)
+    if (i < 500 || i % 6 != 0) PONGO_TRY(session->Delete(kRootId, TextKey(name(i)).key(), &present));
+  return session->Sync();
+}
+
 inline PathStep StepTo(const Key& key) {
   PathStep step;
   step.key = key;

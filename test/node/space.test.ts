@@ -3,6 +3,7 @@
 import { statSync } from 'node:fs'
 import { open } from 'pongodb'
 import { describe, expect, test } from 'vitest'
+import { DatabaseReader } from '../../lib/reader/reader'
 import { expectCode, freshPath, openAt } from '../support/database'
 
 const MiB = 2 ** 20
@@ -68,9 +69,40 @@ describe('the last close', () => {
     for (let i = 0; i < 30; i++) db.root.list.push(`${i}`.repeat(200_000))
     const last = db.root.list.at(-1)
     db.root.list.splice(0, 29)
+    const { size } = statSync(path)
     db.close()
+    expect(statSync(path).size).toBeLessThan(size / 2)
     const again = openAt(path)
     expect(again.root.list.length).toBe(1)
     expect(again.root.list[0]).toBe(last)
+  })
+
+  test('moves what is live near the end, and the independent reader finds it', async () => {
+    const path = freshPath()
+    const db = open<any>(path, { chunksize: MiB / 4, checkpointInterval: 3_600_000 })
+    const live = (db.root.live = db.collection())
+    const write = (round: number) => {
+      for (let i = 0; i < 3000; i++) live.set(`user:${(i * 7) % 3000}`, `${round} ${'x'.repeat(i % 300)}`)
+      db.root.documents = Array.from({ length: 100 }, (_, i) => ({ name: `n${i}`, round, tags: ['a', i] }))
+    }
+    write(0)
+    const loaded = statSync(path).size
+    const snapshot = db.snapshot()
+    for (let round = 1; round <= 4; round++) {
+      write(round)
+      await db.sync()
+    }
+    expect(statSync(path).size).toBeGreaterThan(1.5 * loaded)
+    snapshot.release()
+    const shown = db.root.$native()
+    const counts = await db.verify()
+    db.close()
+    expect(statSync(path).size).toBeLessThanOrEqual(1.5 * loaded)
+    const reader = new DatabaseReader(path)
+    expect(reader.native(1)).toEqual(shown)
+    expect(reader.check().values).toBe(counts.values)
+    const again = openAt(path)
+    expect(again.root.$native()).toEqual(shown)
+    expect((await again.verify()).orphans).toBe(0)
   })
 })

@@ -1,7 +1,8 @@
 // Shapes: the property names that many Dicts have in common, stored once.
 //
 // A registry (an ordinary container, id kShapesId, in the same transaction as what uses it) maps a hash of the names to the
-// shape. A shape never changes and never dies, so leaves may share it although blocks otherwise have one parent. What looks
+// shape. A shape never changes, and neither dies nor moves while anybody has the file open, so leaves may share it although blocks
+// otherwise have one parent. What looks
 // like a map with names of its own is left alone: a shape is made when the same names have been seen a few times in this
 // session, and there are never more than kShapesMax.
 // Not thread-safe: one per session.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/tail_move.h"
 #include "store/allocator.h"
 #include "store/checkpoint.h"
 #include "util/bits.h"
@@ -17,15 +18,28 @@ uint64_t NeededLength(Mapping* mapping, uint64_t length) {
   return RoundUp(std::max<uint64_t>(slab, 2) * kSlabSize, mapping->header()->chunk_size);
 }
 
+// Gives back what is retired and not protected, and slabs in which nothing is left.
+void FreeEmptySlabs(Mapping* mapping, ThreadSlot* slot) {
+  Allocator allocator(mapping, slot);
+  allocator.Flush();
+  allocator.Drain(~uint64_t{0});
+  allocator.slabs().HarvestEmptySlabs(slot->index(), ~uint64_t{0});
+}
+
 }  // namespace
 
 Status ReturnFreeChunks(Mapping* mapping, ThreadSlot* slot, const port::File& checkpoint_lock, uint64_t version) {
   ControlHeader* header = mapping->header();
   const uint64_t length = mapping->MapPublished();
-  Allocator allocator(mapping, slot);
-  allocator.Flush();
-  allocator.Drain(~uint64_t{0});
-  allocator.slabs().HarvestEmptySlabs(slot->index(), ~uint64_t{0});
+  FreeEmptySlabs(mapping, slot);
+  if (MoveTail(mapping, slot)) {
+    PONGO_POINT("shrink.moved");
+    version = header->version.load(std::memory_order_acquire);
+    bool wrote;
+    // Lets go of the blocks that were left.
+    PONGO_TRY(Checkpoint(slot, checkpoint_lock, version, true, &wrote));
+    FreeEmptySlabs(mapping, slot);
+  }
   const uint64_t needed = NeededLength(mapping, length);
   if (needed >= length) return Status::Ok();
 

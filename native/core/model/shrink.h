@@ -1,7 +1,7 @@
 // Gives the free chunks at the end of the file back to the file system.
 //
-// Only for the last closer, which is alone and holds the gate: nobody else has either file mapped, and nobody can come. Nothing
-// is moved; what is free before the last used slab stays in the file. docs/design.md, "Shrinking", argues for the order.
+// Only for the last closer, which is alone and holds the gate: nobody else has either file mapped, and nobody can come. Where
+// that makes the file much shorter, what lies near the end is moved before (model/tail_move.h). docs/design.md, "Shrinking", argues for the order.
 #ifndef PONGO_MODEL_SHRINK_H_
 #define PONGO_MODEL_SHRINK_H_
 
@@ -14,7 +14,7 @@
 
 namespace pongo {
 
-// `version` is the newest and durable. A failure leaves the file as long as it was. O(size of the control file).
+// `version` is the newest and durable. A failure leaves the file as long as it was. O(size of the control file), or what MoveTail costs.
 Status ReturnFreeChunks(Mapping* mapping, ThreadSlot* slot, const port::File& checkpoint_lock, uint64_t version);
 
 }  // namespace pongo

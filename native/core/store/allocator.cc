@@ -15,6 +15,7 @@ namespace {
 constexpr uint64_t kSpaceWaitNs = 250'000'000;
 constexpr uint64_t kChunksAhead = 4;
 constexpr uint64_t kCountsPerFile = 32;
+constexpr Status kNoRoomBefore(Code::kFULL, "no room is left before the end of the file that is to be emptied");
 
 }  // namespace
 
@@ -79,6 +80,25 @@ bool Allocator::TakeFromSlab(uint64_t slab, uint32_t size_class) {
   return taken > 0;
 }
 
+// The hint of a slab of the class that may have free blocks.
+uint64_t Allocator::TakeSlab(uint32_t size_class) {
+  const uint64_t hint = last_slab_[size_class];
+  // Threads start at different places, so that they seldom meet in one slab.
+  const uint64_t start = end_ != kNoSlab ? 0 : hint != 0 ? hint : slot_->index() * 7;
+  const uint64_t slab = slabs_.TakeSlabWithFreeBlocks(size_class, start, &slot_->area()->holding);
+  if (slab == kNoSlab || slab < end_) return slab;
+  slabs_.NoteFreeBlocks(slab);
+  slot_->area()->holding = 0;
+  return kNoSlab;
+}
+
+uint64_t Allocator::ClaimSlabs(uint64_t count) {
+  const uint64_t slab = slabs_.ClaimSlabs(count, slot_->index());
+  if (slab == kNoSlab || slab + count <= end_) return slab;
+  slabs_.Unassign(slab, count);
+  return kNoSlab;
+}
+
 // After a failure to grow: whether to look again, because something may have become free.
 bool Allocator::FindRoom(const Status& grown, uint64_t slab_count, uint32_t* resort) {
   if (make_room_ == nullptr || (grown.code() != Code::kFULL && grown.code() != Code::kNOSPACE)) return false;
@@ -94,9 +114,7 @@ Status Allocator::Refill(uint32_t size_class, bool by_all_means) {
   uint32_t resort = 0;
   for (;;) {
     uint64_t& hint = last_slab_[size_class];
-    // Threads start at different places, so that they seldom meet in one slab.
-    const uint64_t start = hint != 0 ? hint : slot_->index() * 7;
-    const uint64_t slab = slabs_.TakeSlabWithFreeBlocks(size_class, start, &area->holding);
+    const uint64_t slab = TakeSlab(size_class);
     if (slab != kNoSlab) {
       const bool found = TakeFromSlab(slab, size_class);
       area->holding = 0;
@@ -109,14 +127,15 @@ Status Allocator::Refill(uint32_t size_class, bool by_all_means) {
       if (Drain(8) > 0) continue;
     }
     const uint64_t seen = mapping_->MapPublished();
-    const uint64_t fresh = slabs_.ClaimSlabs(1, slot_->index());
+    const uint64_t fresh = ClaimSlabs(1);
     if (fresh != kNoSlab) {
       slabs_.AssignSmall(fresh, size_class);
       hint = fresh;
       if (!TakeFromSlab(fresh, size_class)) continue;
-      if (by_all_means) GrowAhead(fresh);
+      if (by_all_means && end_ == kNoSlab) GrowAhead(fresh);
       return Status::Ok();
     }
+    if (end_ != kNoSlab) return kNoRoomBefore;
     if (!tidied) {  // may bring blocks of this class or whole slabs: look again from the start
       tidied = true;
       Tidy(1);
@@ -146,19 +165,22 @@ uint64_t Allocator::GrowthStep() const {
   return churn ? RoundUp(chunk / 4, kSlabSize) : chunk;
 }
 
+uint64_t Allocator::RoomAhead(uint64_t live, uint64_t chunk_size) { return std::min(live, kChunksAhead * chunk_size); }
+
 // What is live needs room once more while it is being overwritten (WorthWaiting): the file has it before, up to a few chunks.
 // Called when a slab has been claimed. Slabs are claimed from the beginning of the file on, so there is nothing to count before
 // the second half. Counting takes a look at every block of the file: it is done again when a part of the file has been claimed since.
 void Allocator::GrowAhead(uint64_t slab) {
   const uint64_t length = mapping_->mapped_length();
   const uint64_t used = slab * kSlabSize;
-  const uint64_t ahead = kChunksAhead * mapping_->header()->chunk_size;
+  const uint64_t chunk_size = mapping_->header()->chunk_size;
+  const uint64_t ahead = kChunksAhead * chunk_size;
   if (slab < next_count_ || used < length / 2 || length - used >= ahead) return;
   next_count_ = slab + 1 + length / kSlabSize / kCountsPerFile;
   const uint64_t live = slabs_.LiveBytes();
-  const uint64_t wanted = std::min(live, ahead);
+  const uint64_t wanted = RoomAhead(live, chunk_size);
   // Whoever needs the room will see why there is none.
-  if (length - live < wanted) static_cast<void>(mapping_->Grow(length, wanted - (length - live), mapping_->header()->chunk_size).ok());
+  if (length - live < wanted) static_cast<void>(mapping_->Grow(length, wanted - (length - live), chunk_size).ok());
 }
 
 void Allocator::AwaitSpace() {
@@ -201,8 +223,9 @@ Result<uint64_t> Allocator::ClaimOrGrow(uint64_t slab_count) {
   uint32_t resort = 0;
   for (;;) {
     const uint64_t seen = mapping_->MapPublished();
-    const uint64_t slab = slabs_.ClaimSlabs(slab_count, slot_->index());
+    const uint64_t slab = ClaimSlabs(slab_count);
     if (slab != kNoSlab) return slab;
+    if (end_ != kNoSlab) return kNoRoomBefore;
     if (!tidied) {
       tidied = true;
       Tidy(slab_count);

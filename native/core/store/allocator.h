@@ -51,17 +51,24 @@ class Allocator {
   uint64_t Drain(uint64_t slab_limit);
   // Moves private retired blocks and cached blocks to the shared maps. O(cached).
   void Flush();
+  // From now on blocks come only from before this slab, the lowest first, and the file does not grow: FULL when there are none. For whoever
+  // empties the end of the file; the magazines must be empty (Flush).
+  void StayBefore(uint64_t slab) { end_ = slab; }
   // A patient allocator answers with kSpaceSoon instead of growing the file for garbage that is free in a moment.
   void set_patient(bool patient) { patient_ = patient; }
   // To be called outside an announcement after kSpaceSoon: waits until a checkpoint under way has ended and operations that
   // are slow have, but not for long, and not again for the same.
   void AwaitSpace();
+  // The room that the file should have beside what is live: for the second copy of what is overwritten all the time.
+  static uint64_t RoomAhead(uint64_t live, uint64_t chunk_size);
   bool WantsReclaim() const { return slot_->area()->retired_count >= kRetiredMax - 16; }
 
   SlabMap& slabs() { return slabs_; }
 
  private:
   Status Refill(uint32_t size_class, bool by_all_means);
+  uint64_t TakeSlab(uint32_t size_class);
+  uint64_t ClaimSlabs(uint64_t count);
   bool FindRoom(const Status& grown, uint64_t slab_count, uint32_t* resort);
   bool TakeFromSlab(uint64_t slab, uint32_t size_class);
   Status AllocateSpan(uint64_t size, uint64_t birth, Ref* ref);
@@ -85,6 +92,7 @@ class Allocator {
   uint64_t drained_epoch_ = ~uint64_t{0};
   uint32_t rounds_ = 0;
   uint64_t held_bytes_[3] = {};   // that the last Drain found retired and protected, by Horizon::Hold
+  uint64_t end_ = kNoSlab;        // see StayBefore
   uint64_t next_count_ = 0;       // the first slab for which GrowAhead looks again
   // The announcement and the checkpoint that AwaitSpace has waited for in vain.
   uint64_t slow_operation_ = 0;
