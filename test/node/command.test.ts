@@ -73,6 +73,11 @@ describe('pongo', () => {
   test('exit codes and messages', async () => {
     const none = freshPath()
     expect(await pongo(['get', none, 'a'])).toMatchObject({ code: 1, out: '' })
+    // Each of them once.
+    const missing = await pongo(['info', none])
+    expect(missing).toMatchObject({ code: 1, out: '' })
+    expect(missing.err.split(none).length - 1).toBe(1)
+    expect(missing.err.match(/no such file/gi)).toEqual(['No such file'])
     expect(existsSync(none)).toBe(false)
     expect((await pongo(['frobnicate'])).code).toBe(2)
     expect((await pongo(['get', none])).code).toBe(2)

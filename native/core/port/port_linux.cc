@@ -27,6 +27,7 @@
 namespace pongo::port {
 namespace {
 
+// `text` says what cannot be done. Why not is in the number, and bindings say it in the words of the system.
 Status FromErrno(const char* text) {
   const int error = errno;
   switch (error) {
@@ -36,7 +37,7 @@ Status FromErrno(const char* text) {
     case EACCES:
     case EPERM:
     case EROFS:
-      return Status(Code::kREADONLY, "permission denied", error);
+      return Status(Code::kREADONLY, text, error);
     default:
       return Status(Code::kIO, text, error);
   }
@@ -147,10 +148,7 @@ Status OpenFile(const std::string& path, OpenMode mode, uint32_t permissions, Fi
     }
   }
   if (fd < 0) {
-    if (errno == ENOENT) return Status(Code::kIO, "no such file or directory", ENOENT);
     if (errno == EISDIR) return Status(Code::kARG, "the path is a directory, not a file", EISDIR);
-    if (errno == EACCES || errno == EPERM) return Status(Code::kREADONLY, "permission denied", errno);
-    if (errno == EROFS) return Status(Code::kREADONLY, "the file system is read-only", errno);
     return FromErrno("the file cannot be opened");
   }
   File opened(fd);
