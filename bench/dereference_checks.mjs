@@ -20,7 +20,7 @@ const { values: options } = parseArgs({
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const builds = { checked: 'build/bench-checked', unchecked: 'build/bench-unchecked' }
 for (const [name, out] of Object.entries(builds))
-  buildCore(out, { PONGO_BENCH: 'ON', PONGO_UNCHECKED: name === 'unchecked' ? 'ON' : 'OFF' }, 'Release')
+  buildCore(out, { PONGO_BENCH: 'ON', PONGO_UNCHECKED: name === 'unchecked' ? 'ON' : 'OFF' }, { config: 'Release' })
 
 function nanoseconds(build, file, keys) {
   const args = [file, String(keys), options.gets]

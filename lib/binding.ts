@@ -9,9 +9,8 @@ export type { Addon, Hooks, Kind, NativeDb, NativeKey, NativeOptions, NativeValu
 function load(): Addon {
   // One level up from dist/ as from lib/.
   const root = join(__dirname, '..')
-  const release = join(root, 'build', 'Release', 'pongodb.node')
-  const debug = join(root, 'build', 'Debug', 'pongodb.node')
-  const file = process.env['PONGODB_DEBUG'] === '1' && existsSync(debug) ? debug : release
+  // Another build than the one that is installed: Debug, or one with sanitizers.
+  const file = join(root, 'build', process.env['PONGODB_BUILD'] ?? 'Release', 'pongodb.node')
   if (!existsSync(file)) {
     throw new Error(
       `pongodb: the native addon ${file} has not been built: allow the package's install script ` +

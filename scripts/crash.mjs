@@ -3,6 +3,7 @@
 //
 //   node scripts/crash.mjs [--release] [--build-only] [--sanitize=address|thread] [name...]
 //
+// A name is that of a program, or `program:text` for those of its tests whose names contain the text.
 // --release: the long column of docs/reliability.md; PONGO_SCALE multiplies the work of one program (CI: 1).
 // SEED=n (PONGODB_SEED in test/multiprocess) repeats a run. The last line says how many programs passed and failed.
 
@@ -13,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildCore } from './core.mjs'
+import { reports } from './sanitizer_runtime.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const releaseScale = 100
@@ -36,8 +38,8 @@ export function testingFolder(sanitize = '') {
   return join('build', sanitize === '' ? 'testing' : `testing-${sanitize}`)
 }
 
-export function buildTesting(sanitize = '') {
-  buildCore(testingFolder(sanitize), { PONGO_TESTING: 'ON', PONGO_SANITIZE: sanitize })
+export function buildTesting(sanitize = '', targets = ['all']) {
+  buildCore(testingFolder(sanitize), { PONGO_TESTING: 'ON', PONGO_SANITIZE: sanitize }, { targets })
 }
 
 /** Runs one program of the test build; { ok, why, output, seconds }. */
@@ -48,7 +50,7 @@ export function runProgram(name, { env = {}, args = [], sanitize = '', timeout =
     encoding: 'utf8',
     timeout,
     killSignal: 'SIGKILL',
-    env: { ...process.env, TMPDIR: scratchFolder(), ...env },
+    env: { ...process.env, ...reports, TMPDIR: scratchFolder(), ...env },
   })
   const why = result.error?.message ?? (result.signal ? `signal ${result.signal}` : `exit code ${result.status}`)
   return {
@@ -70,27 +72,29 @@ export function crashPrograms() {
 
 function interpret(args) {
   const release = args.includes('--release')
-  const wanted = args.filter((arg) => !arg.startsWith('--'))
+  const wanted = new Map(args.filter((arg) => !arg.startsWith('--')).map((arg) => arg.split(':')))
   return {
     release,
     sanitize: args.find((arg) => arg.startsWith('--sanitize='))?.slice('--sanitize='.length) ?? '',
     buildOnly: args.includes('--build-only'),
-    chosen: (names) => (wanted.length === 0 ? names : names.filter((name) => wanted.includes(name))),
+    all: wanted.size === 0,
+    chosen: (names) => (wanted.size === 0 ? names : names.filter((name) => wanted.has(name))),
+    tests: (name) => (wanted.get(name) === undefined ? [] : [wanted.get(name)]),
     scale: process.env.PONGO_SCALE ?? String(release ? releaseScale : 1),
   }
 }
 
 /** Runs the programs of the test build: { passed, failed }. */
 export function crashTests(args) {
-  const { release, sanitize, buildOnly, chosen, scale } = interpret(args)
+  const { release, sanitize, buildOnly, all, chosen, tests, scale } = interpret(args)
   const names = chosen(crashPrograms())
   let passed = 0
   let failed = 0
-  if (names.length > 0) buildTesting(sanitize)
+  if (names.length > 0) buildTesting(sanitize, all ? ['all'] : names)
   if (buildOnly) return { passed, failed }
   for (const name of names) {
     const timeout = (release ? 24 * 60 : 10) * 60_000
-    const result = runProgram(name, { env: { PONGO_SCALE: scale }, sanitize, timeout })
+    const result = runProgram(name, { env: { PONGO_SCALE: scale }, args: tests(name), sanitize, timeout })
     const took = `${result.seconds.toFixed(1)} s`
     if (result.ok) {
       passed++

@@ -37,7 +37,8 @@ function libFuzzer([seconds = '300']) {
   const compiler = versions.map((v) => `clang++${v}`).find((name) => spawnSync(name, ['--version']).status === 0)
   if (compiler === undefined) throw new Error('clang++ was not found')
   const out = 'build/testing-libfuzzer'
-  buildCore(out, { PONGO_TESTING: 'ON', PONGO_LIBFUZZER: 'ON', CMAKE_CXX_COMPILER: compiler })
+  const definitions = { PONGO_TESTING: 'ON', PONGO_LIBFUZZER: 'ON', CMAKE_CXX_COMPILER: compiler }
+  buildCore(out, definitions, { targets: ['bytes_fuzzer'] })
   const program = join(root, out, 'tests/bytes_fuzzer')
   const kept = join(root, 'test/fuzz/corpus/bytes')
   const found = mkdtempSync(join(scratchFolder(), 'pongodb-fuzz-'))

@@ -10,6 +10,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { preloaded } from './sanitizer_runtime.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const asanFolder = join(root, 'build/python-asan')
@@ -53,19 +54,9 @@ export function build(sanitize = false) {
   return false
 }
 
-// The runtime of a sanitizer must be there before everything else: Python itself is built without it.
 function sanitized() {
-  const [compiler, ...flags] = (process.env.CXX ?? 'c++').split(' ')
-  const runtimes = ['libasan.so', 'libstdc++.so'].map((name) =>
-    spawnSync(compiler, [...flags, `-print-file-name=${name}`], { encoding: 'utf8' }).stdout.trim(),
-  )
-  return {
-    LD_PRELOAD: runtimes.join(' '),
-    // What Python itself never frees is no leak; test_leaks.py counts.
-    ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=0:exitcode=99',
-    UBSAN_OPTIONS: 'print_stacktrace=1',
-    PYTHONMALLOC: 'debug',
-  }
+  // What Python itself never frees is no leak; test_leaks.py counts.
+  return { ...preloaded(), PYTHONMALLOC: 'debug' }
 }
 
 /** Runs the tests: { passed, failed }. */

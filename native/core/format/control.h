@@ -228,7 +228,6 @@ inline constexpr uint64_t kStampsSize = sizeof(Atomic64) << kStampBits;  // last
 inline constexpr uint64_t kSegmentsOffset = kStampsOffset + kStampsSize;
 static_assert(kSlotLinesOffset + kSlotMax * sizeof(SlotLine) <= kSummariesOffset);
 static_assert(kSummariesOffset + sizeof(Summaries) <= kSlotAreasOffset);
-inline constexpr uint64_t kControlSizeMax = kSegmentsOffset + kRegionMax * sizeof(RegionSegment);
 
 // -- block states --
 
