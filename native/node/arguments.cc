@@ -55,12 +55,27 @@ bool IsWellFormed(napi_env env, napi_value string, const uint8_t* utf8, size_t s
   return true;
 }
 
-constexpr Status kLoneSurrogate(Code::kVALUE, "a string holds a lone surrogate, which UTF-8 cannot represent");
-constexpr Status kLoneSurrogateInKey(Code::kVALUE, "a key holds a lone surrogate, which UTF-8 cannot represent");
+constexpr Status kUnpaired(Code::kVALUE, "a string holds a lone surrogate, which UTF-8 cannot represent");
+constexpr Status kUnpairedInKey(Code::kVALUE, "a key holds a lone surrogate, which UTF-8 cannot represent");
+
+enum class ShortText { kRead, kLong, kUnpaired, kNotString };
+
+constexpr size_t kShortUnits = KeyBuffer::kInlineString / kUtf8PerUnit;
+
+// The UTF-8 of a text of fewer than kShortUnits units. V8 writes UTF-8 character by character, but copies UTF-16, and from there
+// it is four characters at a time.
+ShortText ReadShortText(napi_env env, napi_value value, uint8_t* to, size_t* size) {
+  char16_t units[kShortUnits];
+  size_t count = 0;
+  if (napi_get_value_string_utf16(env, value, units, kShortUnits, &count) != napi_ok) return ShortText::kNotString;
+  if (count + 1 >= kShortUnits) return ShortText::kLong;  // perhaps cut off
+  *size = Utf8FromUtf16(units, count, to);
+  return *size == kLoneSurrogate ? ShortText::kUnpaired : ShortText::kRead;
+}
 
 bool CheckStringKey(const Handle& handle, napi_value value, size_t size, KeyBuffer* key) {
   if (IsWellFormed(handle.env(), value, key->key().data + 1, size)) [[likely]] return true;
-  return Refuse(handle, kLoneSurrogateInKey);
+  return Refuse(handle, kUnpairedInKey);
 }
 
 bool ReadLongStringKey(const Handle& handle, napi_value value, KeyBuffer* key) {
@@ -171,17 +186,25 @@ bool ReadCount(const Handle& handle, napi_value value, const char* name, uint64_
 }
 
 bool ReadKey(const Handle& handle, napi_value value, KeyBuffer* key) {
-  constexpr size_t kRoom = KeyBuffer::kInlineString;
   size_t size = 0;
   // Asking for a string right away costs less than asking for the type first, and most keys are strings.
-  auto* room = reinterpret_cast<char*>(key->BeginString(kRoom));
-  if (napi_get_value_string_utf8(handle.env(), value, room, kRoom, &size) != napi_ok) {
-    key->Clear();
-    return ReadOtherKey(handle, value, key);
+  uint8_t* room = key->BeginString(KeyBuffer::kInlineString);
+  switch (ReadShortText(handle.env(), value, room, &size)) {
+    case ShortText::kRead:
+      key->FinishString(size);
+      return true;
+    case ShortText::kLong:
+      napi_get_value_string_utf8(handle.env(), value, reinterpret_cast<char*>(room), KeyBuffer::kInlineString, &size);
+      if (size + kCharacterMax >= KeyBuffer::kInlineString) return ReadLongStringKey(handle, value, key);
+      key->FinishString(size);
+      return CheckStringKey(handle, value, size, key);
+    case ShortText::kUnpaired:
+      return Refuse(handle, kUnpairedInKey);
+    case ShortText::kNotString:
+      break;
   }
-  if (size + kCharacterMax >= kRoom) return ReadLongStringKey(handle, value, key);
-  key->FinishString(size);
-  return CheckStringKey(handle, value, size, key);
+  key->Clear();
+  return ReadOtherKey(handle, value, key);
 }
 
 bool ReadWire(const Handle& handle, napi_value value, const char* name, Wire* wire) {
@@ -225,17 +248,25 @@ bool StringArgument::Grow(const Handle& handle, size_t size) {
 }
 
 StringArgument::Outcome StringArgument::TryRead(const Handle& handle, napi_value value, PlaceText place) {
+  static_assert(kShortUnits * kUtf8PerUnit <= kInline);
   const napi_env env = handle.env();
-  if (napi_get_value_string_utf8(env, value, reinterpret_cast<char*>(data_), kInline, &size_) != napi_ok) {
-    return Outcome::kNotString;
+  switch (ReadShortText(env, value, data_, &size_)) {
+    case ShortText::kRead:
+      return Outcome::kRead;
+    case ShortText::kNotString:
+      return Outcome::kNotString;
+    case ShortText::kUnpaired:
+      break;
+    case ShortText::kLong:
+      napi_get_value_string_utf8(env, value, reinterpret_cast<char*>(data_), kInline, &size_);
+      if (size_ + kCharacterMax >= kInline) {
+        napi_get_value_string_utf8(env, value, nullptr, 0, &size_);
+        if (!Grow(handle, size_ + 1)) return Outcome::kFailed;
+        napi_get_value_string_utf8(env, value, reinterpret_cast<char*>(data_), size_ + 1, &size_);
+      }
+      if (IsWellFormed(env, value, data_, size_)) [[likely]] return Outcome::kRead;
   }
-  if (size_ + kCharacterMax >= kInline) {
-    napi_get_value_string_utf8(env, value, nullptr, 0, &size_);
-    if (!Grow(handle, size_ + 1)) return Outcome::kFailed;
-    napi_get_value_string_utf8(env, value, reinterpret_cast<char*>(data_), size_ + 1, &size_);
-  }
-  if (IsWellFormed(env, value, data_, size_)) [[likely]] return Outcome::kRead;
-  Refuse(handle, kLoneSurrogate, place());
+  Refuse(handle, kUnpaired, place());
   return Outcome::kFailed;
 }
 

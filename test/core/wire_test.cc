@@ -1,8 +1,10 @@
 // The wire form: normalisation, limits, and bytes that nobody should have sent (wire_reader.h, R1 to R3).
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <string>
 
 #include "format/wire_reader.h"
 #include "format/wire_writer.h"
@@ -306,6 +308,60 @@ TEST(Utf8AgreesWithTheDefinition) {
     bool ascii = true;
     for (const uint8_t c : text) ascii = ascii && c < 0x80;
     CHECK_EQ(IsAscii(exact.data.get(), exact.size), ascii);
+  }
+}
+
+// UTF-8 of UTF-16, by the definition; false for a lone surrogate.
+bool EncodeSlowly(const std::u16string& units, Bytes* utf8) {
+  for (size_t i = 0; i < units.size(); ++i) {
+    uint32_t c = units[i];
+    if (c >= 0xdc00 && c < 0xe000) return false;
+    if (c >= 0xd800 && c < 0xdc00) {
+      if (i + 1 == units.size() || units[i + 1] < 0xdc00 || units[i + 1] >= 0xe000) return false;
+      c = 0x10000 + (c - 0xd800) * 0x400 + (units[++i] - 0xdc00u);
+    }
+    const int tail = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+    constexpr uint8_t kLead[] = {0, 0xc0, 0xe0, 0xf0};
+    utf8->push_back(static_cast<uint8_t>(kLead[tail] | c >> (6 * tail)));
+    for (int j = tail; j-- > 0;) utf8->push_back(static_cast<uint8_t>(0x80 | (c >> (6 * j) & 0x3f)));
+  }
+  return true;
+}
+
+void CheckEncoding(const std::u16string& text) {
+  Bytes expected;
+  const bool is_good = EncodeSlowly(text, &expected);
+  const std::unique_ptr<char16_t[]> units(new char16_t[text.size()]);  // of exactly the right size, as is the room
+  std::copy(text.begin(), text.end(), units.get());
+  Bytes utf8(text.size() * kUtf8PerUnit);
+  const size_t size = Utf8FromUtf16(units.get(), text.size(), utf8.data());
+  if (!is_good) return CHECK_EQ(size, kLoneSurrogate);
+  CHECK_EQ(size, expected.size());
+  CHECK(std::equal(expected.begin(), expected.end(), utf8.begin()));
+}
+
+TEST(Utf16BecomesUtf8ByTheDefinition) {
+  for (uint32_t unit = 0; unit < 0x10000; ++unit) {
+    for (const size_t lead : {0u, 3u, 7u, 15u}) {  // in the large steps, the small ones, and behind them
+      std::u16string text(lead, u'x');
+      text.push_back(static_cast<char16_t>(unit));
+      CheckEncoding(text);
+      text.append(20, u'y');
+      CheckEncoding(text);
+    }
+  }
+  constexpr char16_t kBorders[] = {0x0041, 0xd7ff, 0xd800, 0xdbff, 0xdc00, 0xdfff, 0xe000};
+  for (const char16_t a : kBorders) {
+    for (const char16_t b : kBorders) {
+      CheckEncoding({a, b});
+      CheckEncoding({u'x', a, b, u'x'});
+    }
+  }
+  for (int i = 0; i < 20000; ++i) {
+    std::u16string text(RandomBelow(80), u'z');
+    for (uint64_t n = RandomBelow(4); n > 0 && !text.empty(); --n)
+      text[RandomBelow(text.size())] = static_cast<char16_t>(RandomBelow(0x10000));
+    CheckEncoding(text);
   }
 }
 

@@ -73,7 +73,7 @@ static_assert(sizeof(KeyOverflow) == 16);
 inline constexpr uint32_t kKeyInlineMax = 255;    // bytes of ordered form and form; longer keys overflow
 inline constexpr uint32_t kLeafCountMax = 64;
 inline constexpr uint32_t kLeafBytesMax = 2048;   // a leaf is split above it, unless it holds very few entries
-inline constexpr uint32_t kInnerCountMax = 48;
+inline constexpr uint32_t kInnerCountMax = 96;
 inline constexpr uint32_t kInnerBytesMax = 4096;
 inline constexpr uint32_t kListLeafCountMax = 128;
 inline constexpr uint32_t kLevelMax = 30;

@@ -1,5 +1,5 @@
 // Validation of UTF-8 (Unicode 15, table 3-7): no overlong forms, no surrogates, nothing above U+10FFFF. NUL is a
-// character. Pure functions on borrowed bytes; they read exactly [data, data + size).
+// character. And its making from UTF-16. Pure functions on borrowed bytes; they read exactly [data, data + size).
 #ifndef PONGO_UTIL_UTF8_H_
 #define PONGO_UTIL_UTF8_H_
 
@@ -60,6 +60,57 @@ inline bool IsUtf8(const uint8_t* data, size_t size) {
     i += tail + 1;
   }
   return true;
+}
+
+inline constexpr size_t kUtf8PerUnit = 3;  // bytes that one unit of UTF-16 takes at most
+inline constexpr size_t kLoneSurrogate = SIZE_MAX;
+
+// Writes a text in UTF-8 to `to`, which has room for kUtf8PerUnit bytes per unit. Returns their number, or kLoneSurrogate.
+inline size_t Utf8FromUtf16(const char16_t* units, size_t count, uint8_t* to) {
+  size_t i = 0;
+  // ASCII in large steps; loops of fixed length become vector instructions.
+  for (; i + 16 <= count; i += 16) {
+    char16_t block[16];
+    std::memcpy(block, units + i, sizeof block);
+    char16_t all_bits = 0;
+    for (const char16_t unit : block) all_bits |= unit;
+    if (all_bits >= 0x80) break;
+    uint8_t narrow[16];
+    for (size_t j = 0; j < 16; j++) narrow[j] = static_cast<uint8_t>(block[j]);
+    std::memcpy(to + i, narrow, sizeof narrow);
+  }
+  for (; i + 4 <= count; i += 4) {
+    uint64_t w;
+    std::memcpy(&w, units + i, sizeof w);
+    if ((w & 0xff80ff80ff80ff80u) != 0) break;
+    w |= w >> 8;
+    const auto narrow = static_cast<uint32_t>((w & 0xffff) | ((w >> 16) & 0xffff0000u));
+    std::memcpy(to + i, &narrow, sizeof narrow);
+  }
+  uint8_t* at = to + i;
+  for (; i < count; i++) {
+    char32_t c = units[i];
+    if (c < 0x80) {
+      *at++ = static_cast<uint8_t>(c);
+      continue;
+    }
+    if (c < 0x800) {
+      *at++ = static_cast<uint8_t>(0xc0 | (c >> 6));
+      *at++ = static_cast<uint8_t>(0x80 | (c & 0x3f));
+      continue;
+    }
+    if ((c & 0xf800) == 0xd800) {
+      if ((c & 0xfc00) != 0xd800 || i + 1 == count || (units[i + 1] & 0xfc00) != 0xdc00) return kLoneSurrogate;
+      c = 0x10000 + ((c & 0x3ff) << 10) + (units[++i] & 0x3ffu);
+      *at++ = static_cast<uint8_t>(0xf0 | (c >> 18));
+      *at++ = static_cast<uint8_t>(0x80 | ((c >> 12) & 0x3f));
+    } else {
+      *at++ = static_cast<uint8_t>(0xe0 | (c >> 12));
+    }
+    *at++ = static_cast<uint8_t>(0x80 | ((c >> 6) & 0x3f));
+    *at++ = static_cast<uint8_t>(0x80 | (c & 0x3f));
+  }
+  return static_cast<size_t>(at - to);
 }
 
 }  // namespace pongo
