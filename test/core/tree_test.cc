@@ -545,5 +545,22 @@ TEST(SequencesMatchAVector) {
   }
 }
 
+TEST(ALeafWhoseBlockIsMarkedFreeIsCorrupt) {
+  Forest forest(true);
+  forest.Start(false);
+  Ref root = kNullRef;
+  for (int i = 0; i < 10; i++) forest.Put(&root, "key" + std::to_string(i), std::string(100, 'a'));
+  forest.Commit();
+  forest.Start(false);
+  forest.writes()->allocator()->Discard(root);  // as the bytes of a damaged file say
+  Path path;
+  bool present = false;
+  const std::string name = "key5";
+  const Key key = KeyOf(name);
+  CHECK_OK(forest.writer().Seek(root, key, &path, &present));
+  CHECK(present);
+  CHECK_EQ(forest.writer().Replace(&path, PayloadOf(std::string(100, 'b')), &root).code(), Code::kCORRUPT);
+}
+
 }  // namespace
 }  // namespace pongo

@@ -22,6 +22,7 @@ uint32_t CommonPrefix(const StoredKey& a, const StoredKey& b, uint32_t limit) {
 }
 
 constexpr Status kUnsorted(Code::kCORRUPT, "the keys of a tree node are out of order");
+constexpr Status kNotLive(Code::kCORRUPT, "a tree node lies in a block that is marked as free");
 
 // The bytes that all items begin with: what the first and the last have in common, as they are sorted. CORRUPT when another
 // one does not share them, which only a damaged file brings about.
@@ -90,6 +91,8 @@ Result<bool> NodeEditor::Own(Node* node, uint32_t slots, uint32_t heap) {
   uint8_t* bytes;
   uint64_t size;
   PONGO_TRY(writes_->Allocate(bytes_for(capacity) + heap_wanted, &ref, &bytes, &size));
+  // In a damaged file. Copied onto itself, the node would no longer be what was looked at.
+  if (PONGO_DAMAGED(bytes < node->end() && node->bytes() < bytes + size)) return kNotLive;
   // Same entries, other capacity: a handful of copies, none of them per entry.
   NodeHeader header = node->header();
   const Layout& from = node->layout();
