@@ -290,6 +290,7 @@ Status ValueBuilder::Content(WireReader* reader, const WireItem& head, uint32_t 
   const size_t first = items_.size();
   const size_t first_key = key_bytes_.size();
   bool sorted = true;
+  if (first + head.count > items_.capacity()) items_.reserve(std::max(first + head.count, 2 * items_.capacity()));
   for (uint32_t i = 0; i < head.count; i++) {
     LeafItem item;
     if (keyed) {
@@ -323,14 +324,12 @@ Status ValueBuilder::Content(WireReader* reader, const WireItem& head, uint32_t 
         sorted = CompareBytes(before.suffix, before.suffix_size, key.suffix, key.suffix_size) < 0;
       }
     }
-    if (!sorted) {
-      const auto below = [](const LeafItem& a, const LeafItem& b) {
-        return CompareBytes(a.key.suffix, a.key.suffix_size, b.key.suffix, b.key.suffix_size) < 0;
-      };
-      std::stable_sort(items_.begin() + static_cast<ptrdiff_t>(first), items_.end(), below);
-      size_t to = first;  // of equal keys the first stays and the last value wins, as if they were set one by one
-      for (size_t i = first; i < items_.size(); i++) {
-        if (i == first || below(items_[to - 1], items_[i])) {
+    if (!sorted && sort_.Sort(items_.data() + first, items_.size() - first)) {
+      size_t to = first + 1;  // of equal keys the first stays and the last value wins, as if they were set one by one
+      for (size_t i = first + 1; i < items_.size(); i++) {
+        const StoredKey& key = items_[i].key;
+        const StoredKey& before = items_[to - 1].key;
+        if (CompareBytes(before.suffix, before.suffix_size, key.suffix, key.suffix_size) != 0) {
           items_[to++] = items_[i];
           continue;
         }

@@ -11,6 +11,7 @@
 #include "model/shapes.h"
 #include "model/transaction.h"
 #include "model/value_view.h"
+#include "tree/item_sort.h"
 #include "tree/tree.h"
 #include "util/status.h"
 
@@ -52,6 +53,7 @@ class ValueBuilder {
   std::vector<LeafItem> items_;      // a stack: nested containers use the part above their parent's
   std::vector<uint8_t> key_bytes_;   // likewise
   KeyBuffer key_;
+  ItemSort sort_;
 };
 
 // Accounts for a payload that was stored in `owner`.

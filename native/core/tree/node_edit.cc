@@ -13,6 +13,7 @@ constexpr uint32_t kHeapMax = 0xffff;
 // Bytes at the start that two stored keys share; at most `limit`.
 uint32_t CommonPrefix(const StoredKey& a, const StoredKey& b, uint32_t limit) {
   const uint32_t n = std::min({a.size(), b.size(), limit});
+  if (a.prefix_size == 0 && b.prefix_size == 0) return CommonLength(a.suffix, b.suffix, n);
   const auto at = [](const StoredKey& k, uint32_t i) {
     return i < k.prefix_size ? k.prefix[i] : k.suffix[i - k.prefix_size];
   };

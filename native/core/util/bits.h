@@ -46,6 +46,17 @@ inline bool EqualBytes(const uint8_t* a, const uint8_t* b, size_t size) {
   return difference == 0;
 }
 
+// How many bytes at the start of both are the same; reads nothing outside them.
+inline uint32_t CommonLength(const uint8_t* a, const uint8_t* b, uint32_t size) {
+  uint32_t i = 0;
+  for (; i + 8 <= size; i += 8) {
+    const uint64_t difference = Load<uint64_t>(a + i) ^ Load<uint64_t>(b + i);
+    if (difference != 0) return i + static_cast<uint32_t>(std::countr_zero(difference)) / 8;
+  }
+  while (i < size && a[i] == b[i]) i++;
+  return i;
+}
+
 inline uint64_t LoadBigEndian64(const void* from) { return __builtin_bswap64(Load<uint64_t>(from)); }
 
 }  // namespace pongo
