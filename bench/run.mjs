@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { installPeers } from './compare/peers.mjs'
 import { machine, markdown, tableText } from './harness/report.mjs'
 import { runRow } from './harness/run_row.mjs'
 import { rows } from './rows.mjs'
@@ -34,6 +35,8 @@ if (unknown.length > 0) {
   console.error(`bench: no such row: ${unknown.join(', ')} (there are ${rows.map((row) => row.id).join(', ')})`)
   process.exit(2)
 }
+
+installPeers()
 
 // The plots need them; a file that is kept does not.
 const withoutBuckets = (key, value) => (key === 'buckets' ? undefined : value)

@@ -2,8 +2,9 @@
 // They are no dependencies of the package, so nobody who only uses it downloads them.
 
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const folder = dirname(fileURLToPath(import.meta.url))
@@ -21,15 +22,18 @@ function install() {
   if (status !== 0) throw new Error(`bench: npm install in ${folder} failed${error ? `: ${error.message}` : ''}`)
 }
 
+function missing(name) {
+  return !existsSync(join(folder, 'node_modules', name, 'package.json'))
+}
+
+/** Installs what is missing; for whoever starts several processes that will ask for peers at the same time. */
+export function installPeers() {
+  if (Object.keys(require('./package.json').dependencies).some(missing)) install()
+}
+
 /** The module of a peer, and its version (package.json pins it). */
 export function peer(name) {
-  let loaded
-  try {
-    loaded = require(name)
-  } catch (error) {
-    if (error.code !== 'MODULE_NOT_FOUND') throw error
-    install()
-    loaded = require(name)
-  }
-  return { ...loaded, module: loaded, version: require('./package.json').dependencies[name] }
+  if (missing(name)) install() // looked for as a file: Node remembers that a module could not be found
+  const module = require(name)
+  return { ...module, module, version: require('./package.json').dependencies[name] }
 }
