@@ -171,7 +171,7 @@ Status Session::PlainPage(uint64_t view, uint64_t id, uint64_t start, uint64_t c
         sink->Primitive(value);
       return copied.ok();
     };
-    PONGO_TRY(PageEntries(v, id, start, count, step, copy, 0, passed));
+    PONGO_TRY(PageEntries(v, id, start, count, step, copy, kContents, passed));
     return copied;
   });
 }

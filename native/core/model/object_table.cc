@@ -114,6 +114,10 @@ Status FindObject(Mapping* mapping, const ObjectTable& table, uint64_t id, bool*
       return Status::Ok();
     }
     ref = Load<Ref>(node.item(node.IndexOf(at))) & kRefMask;
+    // In a full node, which most are, an item lies where its position says: its line comes together with the header's.
+    const uint8_t* below = mapping->data() + RefOffset(ref);
+    __builtin_prefetch(below);
+    __builtin_prefetch(below + sizeof(NodeHeader) + (level == 1 ? sizeof(ObjectEntry) : sizeof(Ref)) * Position(id, level - 1));
   }
 }
 

@@ -59,7 +59,8 @@ Status GetValue(const ReadView& view, uint64_t id, const Key& key, ValueVisitor 
 Status GetAt(const ReadView& view, uint64_t id, uint64_t index, ValueVisitor found);
 Status GetPathValue(const ReadView& view, uint64_t id, const PathStep* steps, size_t count, ValueVisitor found);
 // Visits the entries at `count` positions from `start` on, without those that have expired (kExpiredToo: with them).
-enum PageFlags : uint32_t { kExpiredToo = 1 };
+// kContents: the visitor will read what is in containers; that of the next one is fetched meanwhile.
+enum PageFlags : uint32_t { kExpiredToo = 1, kContents = 2 };
 // *passed: the number of positions.
 Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit, uint32_t flags = 0,
                    uint64_t* passed = nullptr);

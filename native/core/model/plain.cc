@@ -16,6 +16,7 @@ Status CopyRecord(Mapping* mapping, const ObjectEntry& entry, PlainSink* sink, b
   *done = false;
   if (entry.kind() != static_cast<uint8_t>(Kind::kDict) || entry.tree() == kNullRef) return Status::Ok();
   uint64_t size = 0;
+  mapping->Prefetch(entry.tree());  // all of it will be read
   uint8_t* bytes = mapping->Block(entry.tree(), &size);
   Node leaf;
   // Of a tree of several nodes the root is no leaf, which Open refuses here as it refuses damage: the other way tells them apart.

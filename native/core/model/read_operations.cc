@@ -171,6 +171,17 @@ Status GetPathValue(const ReadView& view, uint64_t id, const PathStep* steps, si
   return Status::Ok();
 }
 
+namespace {
+
+// Starts loading the first node of a container.
+void ExpectContent(const ReadView& view, Word word) {
+  bool present = false;
+  ObjectEntry entry;
+  if (IsContainer(word) && view.Lookup(ContainerId(word), &present, &entry).ok() && present) view.mapping()->Prefetch(entry.tree());
+}
+
+}  // namespace
+
 Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit,
                    uint32_t flags, uint64_t* passed) {
   bool present;
@@ -206,6 +217,7 @@ Status PageEntries(const ReadView& view, uint64_t id, uint64_t start, uint64_t c
       failed = pair.Read(key);
       return failed.ok() && visit(pair.key(), pair.value());
     }
+    if (const uint32_t next = i + static_cast<uint32_t>(step); (flags & kContents) != 0 && next < leaf.count()) ExpectContent(view, leaf.word(next));
     ValueView value;
     failed = DecodeWord(mapping, leaf, leaf.word(i), &value);
     return failed.ok() && visit(key, value);

@@ -67,9 +67,7 @@ class TreeReader {
   // As Prefetch for a node that will be replaced: it is read to its end, and its state word is written.
   void PrefetchWhole(Ref ref) const {
     if (RefClass(ref) >= kClassCount || RefOffset(ref) >= mapping_->mapped_length()) [[unlikely]] return;
-    const uint8_t* p = mapping_->data() + RefOffset(ref);
-    const uint32_t size = kClassSizes[RefClass(ref)];
-    for (uint32_t at = 0; at < size; at += 64) __builtin_prefetch(p + at);
+    mapping_->Prefetch(ref);
     __builtin_prefetch(mapping_->block_state(ref), 1);
   }
 
