@@ -81,7 +81,7 @@ bool InMainInterpreter() {
 // bind(errors: dict of code names to classes, objects: dict): called once by the Python layer.
 PyObject* Bind(PyObject*, PyObject* args) {
   PyObject *errors, *objects;
-  if (!InMainInterpreter()) return nullptr;  // where Python has imported the extension already, Initialize is not called
+  if (!InMainInterpreter()) return nullptr;  // where Python has imported the extension already, Execute may not be called
   if (!PyArg_ParseTuple(args, "O!O!", &PyDict_Type, &errors, &PyDict_Type, &objects)) return nullptr;
   constexpr const char* kNames[] = {"",
 #define CODE(name, text) #name,
@@ -131,10 +131,6 @@ PyMethodDef functions[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
-PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "pongo._pongo", "The engine of pongo. Import pongo instead.", -1, functions, nullptr, nullptr, nullptr, nullptr,
-};
-
 }  // namespace
 
 PyTypeObject* AddType(PyObject* m, PyType_Spec* spec, const char* name) {
@@ -147,19 +143,42 @@ PyTypeObject* AddType(PyObject* m, PyType_Spec* spec, const char* name) {
   return nullptr;
 }
 
-PyObject* Initialize() {
-  if (!InMainInterpreter()) return nullptr;
-  if (!PrepareInput() || !PrepareOutput()) return nullptr;
-  if (!WatchForks()) return PyErr_NoMemory();
-  Owned m(PyModule_Create(&definition));
-  if (!m) return nullptr;
-  if (!AddHandleType(m.get()) || !AddSnapshotType(m.get()) || !AddKeyedType(m.get()) || !AddSequenceType(m.get()) ||
-      !AddIteratorType(m.get()) || !AddWatcherType(m.get()) || !AddLockRequestType(m.get())) {
-    return nullptr;
+namespace {
+
+// Fills the module; one that is imported anew gets what the first one holds.
+int Execute(PyObject* m) {
+  static PyObject* first = nullptr;  // the dict of the first
+  if (!InMainInterpreter()) return -1;
+  if (first != nullptr) return PyDict_Merge(PyModule_GetDict(m), first, 0);
+  if (!PrepareInput() || !PrepareOutput()) return -1;
+  if (!WatchForks()) {
+    PyErr_NoMemory();
+    return -1;
   }
-  return m.release();
+  if (!AddHandleType(m) || !AddSnapshotType(m) || !AddKeyedType(m) || !AddSequenceType(m) || !AddIteratorType(m) || !AddWatcherType(m) ||
+      !AddLockRequestType(m)) {
+    return -1;
+  }
+  first = NewReference(PyModule_GetDict(m));
+  return 0;
 }
+
+// In several phases (PEP 489), so that Python can refuse a subinterpreter before anything is made: 3.12 and 3.13 abort after they have
+// refused a module of one phase.
+PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, reinterpret_cast<void*>(Execute)},
+#if PY_VERSION_HEX >= 0x030c0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, nullptr},
+};
+
+PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "pongo._pongo", "The engine of pongo. Import pongo instead.", 0, functions, slots, nullptr, nullptr, nullptr,
+};
+
+}  // namespace
 
 }  // namespace pongo::python
 
-extern "C" __attribute__((visibility("default"))) PyObject* PyInit__pongo() { return pongo::python::Initialize(); }
+extern "C" __attribute__((visibility("default"))) PyObject* PyInit__pongo() { return PyModuleDef_Init(&pongo::python::definition); }
