@@ -87,8 +87,8 @@ export function keyPositions(ref: Ref, keys: KeyRange): ((view: View) => [number
   const { native, id, handle } = ref
   const encoded = (key: unknown) => (typeof key === 'string' ? key : encodeKey(handle, key))
   if (prefix !== undefined) {
+    const key = encoded(prefix) // refuses at once what is no key
     if (ref.kind === kindMulti) return (view) => prefixBounds(ref, view, prefix)
-    const key = encoded(prefix)
     return (view) => native.bounds(view, id, key, null, 16)
   }
   const lower = gt !== undefined ? gt : gte // null is a key too

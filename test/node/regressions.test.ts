@@ -286,6 +286,8 @@ describe('MultiCollection', () => {
       expect(multi.count({ prefix })).toBe(expected.length * 2)
       expect(db.transaction(() => multi.count({ prefix }))).toBe(expected.length * 2)
     }
+    // What is no key is refused at once, not by the first step of an iteration.
+    for (const collection of [single, multi]) expectCode('TYPE', () => collection.range({ prefix: [{}] as any }))
   })
 
   test('$modify through a path is refused, as modify is', () => {
