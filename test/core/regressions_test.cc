@@ -471,5 +471,44 @@ TEST(EqualKeysOfAWireDictKeepLinkCounts) {
   VerifyClean(session.get());
 }
 
+// -- conflicts --
+
+// A page fetches what the entry behind it holds, which the transaction has not read.
+TEST(ATransactionDoesNotConflictWithWhatLiesBehindItsPage) {
+  struct Sink : PlainSink {
+    void Primitive(const ValueView&) override { values++; }
+    bool Record(uint64_t, const ValueView*, uint32_t) override { return false; }
+    void Wire(std::vector<uint8_t>) override { values++; }
+    int values = 0;
+  };
+  const Folder folder;
+  const auto session = OpenSession(folder.File("db"));
+  const auto other = OpenSession(folder.File("db"));
+  REQUIRE(session != nullptr && other != nullptr);
+  uint64_t pair;
+  REQUIRE(Create(session.get(), Kind::kDict, &pair).ok());
+  uint64_t dicts[2];
+  for (const int i : {0, 1}) {
+    REQUIRE(Create(session.get(), Kind::kDict, &dicts[i]).ok());
+    REQUIRE(SetInt(session.get(), "n", 1, dicts[i]).ok());
+    Input input;
+    input.view.type = ValueView::Type::kContainer;
+    input.view.kind = Kind::kDict;
+    input.view.id = dicts[i];
+    REQUIRE(session->Set(pair, TextKey(std::to_string(i)).key(), input, 0).ok());
+  }
+  for (const int changed : {1, 0}) {
+    REQUIRE(session->Begin().ok());
+    Sink sink;
+    CHECK(session->PlainPage(0, pair, 0, 1, 1, [](const Key&) {}, &sink).ok());
+    CHECK_EQ(sink.values, 1);
+    REQUIRE(SetInt(other.get(), "n", 2, dicts[changed]).ok());
+    REQUIRE(SetInt(session.get(), "copied", 1).ok());
+    bool committed;
+    REQUIRE(session->Commit(&committed).ok());
+    CHECK_EQ(committed, changed == 1);
+  }
+}
+
 }  // namespace
 }  // namespace pongo

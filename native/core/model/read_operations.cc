@@ -173,8 +173,9 @@ Status GetPathValue(const ReadView& view, uint64_t id, const PathStep* steps, si
 
 namespace {
 
-// Starts loading the first node of a container.
+// Starts loading the first node of a container. Not in a transaction, for which this would be a read that others can conflict with.
 void ExpectContent(const ReadView& view, Word word) {
+  if (view.in_transaction()) return;
   bool present = false;
   ObjectEntry entry;
   if (IsContainer(word) && view.Lookup(ContainerId(word), &present, &entry).ok() && present) view.mapping()->Prefetch(entry.tree());
