@@ -37,6 +37,11 @@ export const planted = {
   25: ['a transaction commits half of a step that failed', 'fault_test', 'NthFaultOfATransactionThatGoesOn'],
   26: ['sync() returns one version too early', 'power_loss_test', 'PowerLoss'],
   27: ['a block counts as retired one version too early', 'interleaving_test', 'ReadersAndReclaimers'],
+  28: [
+    'a committer reads the signal after it found the checkpoint lock taken',
+    'directed_test',
+    'CommittersShareCheckpoints',
+  ],
 }
 
 // A random test may need more than one run, or a longer one.

@@ -1,9 +1,11 @@
 // Interleavings that need more switches than interleaving_test explores, each at given places: every place is taken in every run.
 
+#include <mutex>
 #include <optional>
 
 #include "store/checkpoint.h"
 #include "store/commit_signal.h"
+#include "store/group_commit.h"
 #include "store/slab_map.h"
 #include "store_support.h"
 #include "test/crash/stage.h"
@@ -140,6 +142,7 @@ class SyncedSuperblock : public FileWatcher {
     if (!ReadSuperblock(stage_->mapping()->data_file(), &durable_).ok()) wrong_ = "no superblock is valid";
   }
   void AfterWrite() override {}
+  uint64_t durable_version() const { return durable_.version; }
   // An empty string, or what a crash of the machine would have lost.
   std::string Look() {
     Base base;
@@ -211,6 +214,81 @@ TEST(ADeadCheckpointIsSyncedBeforeItIsBelieved) {
     }
   }
   std::printf("a dead checkpoint: %llu schedules\n", static_cast<unsigned long long>(count));
+}
+
+// -- committers of several processes wait for the same checkpoint --
+
+// The first two ask for durability of what they have committed, beside each other; the first may die, and then the third does so too.
+class SharedCheckpoints : public Staged {
+ public:
+  explicit SharedCheckpoints(Stage* stage) : Staged(stage), disk_(stage) {
+    for (auto& member : members_) {
+      member.actor.emplace(stage);
+      Must(port::Reopen(stage->mapping()->data_file(), true, &member.lock));
+    }
+    // As if a checkpoint had covered two before: whoever leads waits for the other one.
+    stage->mapping()->header()->committers_expected.store(2);
+    stage->mapping()->header()->checkpoint_nanoseconds.store(20'000);
+    ForgetLostSleeps();
+  }
+  int thread_count() const override { return 3; }
+  bool may_die() const override { return true; }
+  void Die(int thread) override {
+    members_[thread].actor->Die();
+    members_[thread].lock.Close();
+    died_ = true;
+  }
+  void Run(int thread) override {
+    if (thread == 2 && !died_) return;  // whoever comes later would wake a committer that sleeps for nothing
+    Member& member = members_[thread];
+    Must(member.actor->SetBoth(thread + 1));
+    const uint64_t version = (*member.actor)->transaction.committed_version();
+    Must(AwaitDurable(&(*member.actor)->slot, &member.mutex, member.lock, version));
+    if (disk_.durable_version() < version) Note("a commit is not durable although it was said");
+    disk_.Look();
+  }
+  bool Ignores(const char* name) const override { return strcmp(name, "block") == 0; }
+  std::string Check() override {
+    // Nobody wakes the sleepers when the one who leads dies: they look by themselves.
+    if (!died_ && LostSleeps() != 0) Note("a committer sleeps although the checkpoint lock is free");
+    Note(disk_.Look());
+    return Staged::Check();
+  }
+
+ private:
+  struct Member {
+    std::optional<Actor> actor;
+    port::File lock;
+    std::mutex mutex;
+  };
+  Member members_[3];
+  SyncedSuperblock disk_;
+  bool died_ = false;
+};
+
+constexpr uint64_t kSecondStride = 29;
+
+// The first is interrupted, or dies, at each of its steps; the second is interrupted at every 29th of its own, at others each time, and
+// then the first goes on, or the third comes in.
+TEST(CommittersShareCheckpoints) {
+  Stage stage;
+  PrepareStage(&stage);
+  uint64_t count = 0;
+  std::vector<uint64_t> taken;
+  for (const bool dies : {false, true}) {
+    for (uint64_t first = 0, all_first = false; !all_first; first++) {
+      for (uint64_t second = first % kSecondStride, all_second = false; !all_second && !all_first; second += kSecondStride, count++) {
+        SharedCheckpoints scenario(&stage);
+        const std::string wrong = RunSchedule(&scenario, {{0, first, dies}, {1, second, false}}, dies ? 2 : 0, &taken);
+        all_first = taken[0] < first;
+        all_second = taken[1] < second;
+        if (wrong.empty()) continue;
+        Fail(__FILE__, __LINE__, wrong + " (" + std::to_string(first) + ", " + std::to_string(second) + (dies ? ", dies)" : ")"));
+        return;
+      }
+    }
+  }
+  std::printf("committers share checkpoints: %llu schedules\n", static_cast<unsigned long long>(count));
 }
 
 // -- a search leaves what it passes by to be found by others --

@@ -269,6 +269,50 @@ TEST(KilledBetweenTheRootAndTheVersion) {
   }
 }
 
+// Two processes share checkpoints, and one is killed while it leads: the other one goes on, and all that was acknowledged is there.
+TEST(KilledWhileOthersWaitForItsCheckpoint) {
+  Fixture fixture;
+  OpenOptions options = QuietOptions();
+  options.durability = Durability::kSync;
+  for (const char* point : {"checkpoint.pinned", "checkpoint.synced", "checkpoint.written", "checkpoint.durable", "checkpoint.unlocked"}) {
+    fixture.Reset();
+    Pipe acknowledged;
+    // Commits until there is a key "stop"; tells of its first commit, and how many there were.
+    const pid_t waiter = StartChild([&] {
+      auto session = OpenSession(fixture.path, options);
+      if (session == nullptr) return 1;
+      std::string stop;
+      int count = 0;
+      while (!GetText(session.get(), 0, kRootId, "stop", &stop)) {
+        if (!SetText(session.get(), "waiter", std::to_string(++count)).ok()) return 2;
+        if (count == 1) acknowledged.Send(count);
+      }
+      acknowledged.Send(count);
+      return 0;
+    });
+    acknowledged.CloseWriter();
+    int count = 0;
+    REQUIRE(acknowledged.Receive(&count));
+    const int status = RunInChild([&] {
+      auto session = OpenSession(fixture.path, options);
+      if (session == nullptr) return 1;
+      KillAtPoint(point, 10);
+      while (SetText(session.get(), "leader", "goes on").ok()) continue;
+      return 2;
+    });
+    Expect(Killed(status), point, "was not killed");
+    auto session = OpenSession(fixture.path, options);
+    REQUIRE(session != nullptr);
+    CHECK_OK(SetText(session.get(), "stop", "now"));
+    Expect(AwaitChild(waiter) == 0, point, "the one who waits does not go on");
+    REQUIRE(acknowledged.Receive(&count));
+    std::string text;
+    const bool there = GetText(session.get(), 0, kRootId, "waiter", &text) && text == std::to_string(count);
+    Expect(there, point, "of " + std::to_string(count) + " acknowledged commits the last one is \"" + text + "\"");
+    VerifyClean(session.get());
+  }
+}
+
 // Killed when it passes a point for the nth time, beside a peer; all that the dead had freed or retired is found without a complete
 // gc(). False when the point was passed less often.
 bool KilledAtAMark(Fixture* fixture, const char* point, uint64_t nth) {

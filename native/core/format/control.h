@@ -89,6 +89,12 @@ struct ControlHeader {
   Atomic64 durable_pin;                    // version that the newest superblock names
   Atomic64 durable_sequence;               // sequence number of that superblock
   Atomic64 sync_failed;                    // 1 after an fdatasync error
+  alignas(128) Atomic64 durable_requests;  // how often a thread has asked for durability: see store/group_commit.h
+  Atomic64 durable_requests_served;        // that number when the last shared checkpoint began; this and the next two are changed under the checkpoint lock
+  Atomic64 committers_expected;            // how many may ask again soon
+  Atomic64 checkpoint_nanoseconds;         // how long the last one took
+  Atomic32 checkpoint_signal;              // futex word: raised when the checkpoint lock is given back
+  Atomic32 reserved5;
   alignas(128) Atomic64 gc_epoch;          // odd while containers are being collected
   Atomic64 gc_pin;                         // an older version that the collector marks; scanned after all other pins
   Atomic64 cells_lost;                     // slots with pidcache cells that were released or adopted
@@ -282,7 +288,7 @@ constexpr uint64_t ControlLayoutHash() {
                               offsetof(ControlHeader, gc_epoch), offsetof(SlotArea, cell_pages),
                               offsetof(RegionSegment, slabs), offsetof(RegionSegment, retired), size_t{kClassCount},
                               offsetof(SlotArea, lock_wake), sizeof(LockTableHeader), sizeof(LockRecord), sizeof(LockRequest),
-                              offsetof(SlotArea, own_cells), size_t{kSegmentsOffset}, size_t{13} /* raised when the meaning of a field changes */})
+                              offsetof(SlotArea, own_cells), size_t{kSegmentsOffset}, offsetof(ControlHeader, durable_requests), size_t{13} /* raised when the meaning of a field changes */})
     hash = (hash ^ part) * 0x100000001b3u;
   return hash;
 }

@@ -15,6 +15,7 @@
 #include "model/value_view.h"
 #include "store/allocator.h"
 #include "store/checkpoint.h"
+#include "store/group_commit.h"
 #include "store/lock_table.h"
 #include "store/reader_roots.h"
 #include "store/revocation.h"
@@ -449,9 +450,7 @@ Status DatabaseFile::SyncTo(uint64_t version) {
     return reader_->Follow();
   }
   if (mapping_.header()->durable_pin.load(std::memory_order_seq_cst) + (PONGO_PLANTED(26) ? 1 : 0) >= version) return Status::Ok();
-  const std::lock_guard<std::mutex> lock(sync_mutex_);
-  bool wrote;
-  return Checkpoint(sync_slot_.get(), checkpoint_, version, false, &wrote);
+  return AwaitDurable(sync_slot_.get(), &sync_mutex_, checkpoint_, version);
 }
 
 Status DatabaseFile::RewriteAndSync(uint64_t version) {
@@ -496,7 +495,7 @@ Status DatabaseFile::ChangeSettings(FunctionRef<void(ControlHeader* header)> cha
   const std::lock_guard<std::mutex> lock(sync_mutex_);
   PONGO_TRY(port::LockByte(checkpoint_, kCheckpointByte, port::LockKind::kExclusive));
   change(mapping_.header());
-  return port::UnlockByte(checkpoint_, kCheckpointByte);
+  return UnlockCheckpoints(mapping_.header(), checkpoint_);
 }
 
 void DatabaseFile::StartBackground() {
@@ -512,20 +511,14 @@ void DatabaseFile::Background() {
   std::unique_lock<std::mutex> lock(background_mutex_);
   while (!background_wake_.wait_for(lock, interval, [this] { return background_stop_.load(); })) {
     lock.unlock();
-    {
-      const std::lock_guard<std::mutex> sync_lock(sync_mutex_);
-      if (!InForkedChild() && reader_ != nullptr) {
-        static_cast<void>(reader_->Follow().ok());  // a failure shows itself to whoever asks for sync()
-      } else if (!InForkedChild()) {
+    if (!InForkedChild()) {
+      if (reader_ == nullptr) {
+        const std::lock_guard<std::mutex> sync_lock(sync_mutex_);
         ReapDeadSlots(sync_slot_.get());
-        const uint64_t version = mapping_.header()->version.load(std::memory_order_acquire);
-        if (want_checkpoints_.load(std::memory_order_relaxed) &&
-            mapping_.header()->durable_pin.load(std::memory_order_acquire) < version) {
-          bool wrote;
-          // A failure is remembered in the control file and reported to whoever asks for durability.
-          static_cast<void>(Checkpoint(sync_slot_.get(), checkpoint_, version, false, &wrote).ok());
-        }
       }
+      // A failure shows itself to whoever asks for durability.
+      if (reader_ != nullptr || want_checkpoints_.load(std::memory_order_relaxed))
+        static_cast<void>(SyncTo(mapping_.header()->version.load(std::memory_order_acquire)).ok());
     }
     lock.lock();
   }

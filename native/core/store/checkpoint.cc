@@ -30,8 +30,10 @@ void NameDurable(ControlHeader* header, const port::File& lock_file, const Super
   header->durable_sequence.store(superblock.sequence, kOrder);
 }
 
-// The work under the checkpoint lock.
-Status CheckpointLocked(ThreadSlot* slot, const port::File& lock_file, uint64_t version, bool clean, bool* wrote) {
+}  // namespace
+
+Status CheckpointUnderLock(ThreadSlot* slot, const port::File& lock_file, uint64_t version, bool clean, bool* wrote) {
+  *wrote = false;
   Mapping* mapping = slot->mapping();
   ControlHeader* header = mapping->header();
   const port::File& file = mapping->data_file();
@@ -106,8 +108,6 @@ Status CheckpointLocked(ThreadSlot* slot, const port::File& lock_file, uint64_t 
   return Status::Ok();
 }
 
-}  // namespace
-
 Status ReadSuperblock(const port::File& file, Superblock* newest) {
   Superblock copies[2];
   Status status[2];
@@ -127,9 +127,18 @@ Status ReadSuperblock(const port::File& file, Superblock* newest) {
 Status Checkpoint(ThreadSlot* slot, const port::File& lock_file, uint64_t version, bool clean, bool* wrote) {
   *wrote = false;
   PONGO_TRY(port::LockByte(lock_file, kCheckpointByte, port::LockKind::kExclusive));
-  const Status status = CheckpointLocked(slot, lock_file, version, clean, wrote);
-  PONGO_TRY(port::UnlockByte(lock_file, kCheckpointByte));
+  const Status status = CheckpointUnderLock(slot, lock_file, version, clean, wrote);
+  PONGO_TRY(UnlockCheckpoints(slot->mapping()->header(), lock_file));
   return status;
+}
+
+// The signal after the lock: see store/group_commit.h. Killed in between: the sleepers look by themselves.
+Status UnlockCheckpoints(ControlHeader* header, const port::File& lock_file) {
+  PONGO_TRY(port::UnlockByte(lock_file, kCheckpointByte));
+  PONGO_POINT("checkpoint.unlocked");
+  header->checkpoint_signal.fetch_add(1, kOrder);
+  port::FutexWake(&header->checkpoint_signal, ~0u);
+  return Status::Ok();
 }
 
 namespace {
@@ -161,7 +170,7 @@ Status RewriteLocked(Mapping* mapping) {
 Status RewriteFile(Mapping* mapping, const port::File& lock_file) {
   PONGO_TRY(port::LockByte(lock_file, kCheckpointByte, port::LockKind::kExclusive));
   const Status status = RewriteLocked(mapping);
-  PONGO_TRY(port::UnlockByte(lock_file, kCheckpointByte));
+  PONGO_TRY(UnlockCheckpoints(mapping->header(), lock_file));
   return status;
 }
 

@@ -24,6 +24,10 @@ Status ReadSuperblock(const port::File& file, Superblock* newest);
 // Makes at least `version` durable; returns at once when it is. `clean` marks the file as closed in good order.
 // *wrote tells whether a superblock was written.
 Status Checkpoint(ThreadSlot* slot, const port::File& lock_file, uint64_t version, bool clean, bool* wrote);
+// The same by a caller who has the checkpoint lock.
+Status CheckpointUnderLock(ThreadSlot* slot, const port::File& lock_file, uint64_t version, bool clean, bool* wrote);
+// Gives the checkpoint lock back, and wakes who waits for it in AwaitDurable (store/group_commit.h).
+Status UnlockCheckpoints(ControlHeader* header, const port::File& lock_file);
 
 // After a failed fdatasync (ControlHeader::sync_failed): writes every page of the file anew, syncs, writes the newest
 // superblock anew, syncs; only if all of that succeeds checkpoints go on. The pages come from memory: what the kernel dropped
