@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "child.h"
+#include "format/wire_writer.h"
+#include "model/plain.h"
 #include "regressions.h"
 #include "store/checkpoint.h"
 #include "store/horizon.h"
@@ -279,6 +282,100 @@ TEST(AReaderWithoutPermissionSeesTheLastCheckpoint) {
   CHECK(writer->Gc(true, &before, &after).ok());
   CHECK_EQ(before.orphans, 0u);
   VerifyClean(writer.get());
+}
+
+// Remembers the names of each shape, as a binding does.
+class Names final : public PlainSink {
+ public:
+  explicit Names(Session* session) : session_(session) {}
+  void Primitive(const ValueView&) override {}
+  bool Record(uint64_t shape, const ValueView*, uint32_t) override {
+    if (known_.count(shape) == 0 && !Read(shape, &known_[shape])) std::abort();
+    return true;
+  }
+  void Wire(std::vector<uint8_t> wire) override { wire_bytes = wire.size(); }
+  bool StillRight() {
+    std::string now;
+    return std::all_of(known_.begin(), known_.end(), [&](const auto& shape) { return Read(shape.first, &now) && now == shape.second; });
+  }
+  size_t wire_bytes = 0;
+
+ private:
+  bool Read(uint64_t shape, std::string* names) {
+    names->clear();
+    return session_->ShapeNames(shape, [&](const Key& name) { names->append(reinterpret_cast<const char*>(name.data), name.size); }).ok();
+  }
+  Session* session_;
+  std::map<uint64_t, std::string> known_;
+};
+
+std::string LongNumber(int i) { return "number:" + std::to_string(i); }
+
+// The shape of ten documents, of the size of the texts, lies behind many free blocks.
+void FillWithAShapeAtTheEnd(Session* session) {
+  for (int i = 0; i < 3000; i++) CHECK_OK(session->Set(kRootId, TextKey(LongNumber(i)).key(), test::TextInput(std::string(600, 'x')), 0));
+  for (int i = 0; i < 10; i++) {
+    std::vector<uint8_t> wire;
+    WireWriter writer(&wire);
+    static_cast<void>(writer.Dict(3));
+    for (const char* first : {"a", "b", "c"}) {
+      const std::string name = first + std::string(170, 'n');
+      writer.String(reinterpret_cast<const uint8_t*>(name.data()), static_cast<uint32_t>(name.size()));
+      writer.Int(i);
+    }
+    Input input;
+    input.wire = wire.data();
+    input.wire_size = wire.size();
+    CHECK_OK(session->Set(kRootId, TextKey("document:" + std::to_string(i)).key(), input, 0));
+  }
+  bool present;
+  for (int i = 0; i < 3000; i++)
+    if (i < 1500 || i % 10 != 0) CHECK_OK(session->Delete(kRootId, TextKey(LongNumber(i)).key(), &present));
+  CHECK_OK(session->Sync());
+}
+
+// The last closer may move a shape while a reader without permission, whom it does not see, remembers the names by the old place.
+TEST(TheNamesOfAShapeThatHasMovedAreNotTakenForOthers) {
+  Shared shared;
+  shared.options.chunk_size = 256u << 10;
+  Pipe to_reader;
+  Pipe from_reader;
+  const pid_t child = StartChild([&]() -> int {
+    char byte = 0;
+    if (!to_reader.Receive(&byte) || !BecomeNobody()) return 1;
+    auto reader = OpenSession(shared.path, ReadOnly());
+    if (reader == nullptr) return 2;
+    Names names(reader.get());
+    const TextKey key("document:9");
+    if (!reader->PlainValue(0, kRootId, key.key(), &names).ok()) return 3;
+    from_reader.Send(byte);
+    if (!to_reader.Receive(&byte)) return 4;
+    if (!reader->Sync().ok()) return 5;  // lets go of the older checkpoint
+    from_reader.Send(byte);
+    if (!to_reader.Receive(&byte)) return 6;
+    if (!names.StillRight()) return 7;
+    if (!reader->PlainValue(0, kRootId, key.key(), &names).ok()) return 8;
+    return names.wire_bytes > 3 * 170 ? 0 : 9;
+  });
+  auto writer = OpenSession(shared.path, shared.options);
+  REQUIRE(writer != nullptr);
+  FillWithAShapeAtTheEnd(writer.get());
+  char byte = 0;
+  to_reader.Send(byte);
+  from_reader.CloseWriter();
+  REQUIRE(from_reader.Receive(&byte));
+  CHECK_OK(writer->Close());
+  writer.reset();
+  to_reader.Send(byte);
+  REQUIRE(from_reader.Receive(&byte));
+  writer = OpenSession(shared.path, shared.options);
+  REQUIRE(writer != nullptr);
+  CHECK(SetInt(writer.get(), "again", 1).ok());
+  CHECK_OK(writer->Sync());  // nobody reads what was held
+  for (int i = 0; i < 4000; i++)
+    CHECK_OK(writer->Set(kRootId, TextKey(LongNumber(i)).key(), test::TextInput(std::string(600, 'y')), 0));
+  to_reader.Send(byte);
+  CHECK_EQ(AwaitChild(child), 0);
 }
 
 // Counts what a batch says: all keys, and one number for all.

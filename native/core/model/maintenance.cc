@@ -84,11 +84,6 @@ Status PinAndMark(Mapping* mapping, ThreadSlot* slot, Marked* marked, FunctionRe
       &marked->counts);
 }
 
-// The control file of a reader of checkpoints says nothing about blocks.
-bool DescribesBlocks(const Mapping* mapping) {
-  return mapping->header()->state.load(std::memory_order_relaxed) != static_cast<uint32_t>(ControlState::kPrivate);
-}
-
 // Blocks that a dead thread had taken from the shared maps, but not yet entered in its magazine.
 void AdoptStrayBlocks(Mapping* mapping, ThreadSlot* self) {
   const uint32_t count = mapping->header()->slot_count.load(std::memory_order_acquire);
@@ -126,7 +121,7 @@ Status VerifyDatabase(Mapping* mapping, Counts* counts, std::string* problem) {
   Marked marked(mapping);
   SlabMap slabs(mapping);
   *counts = Counts();
-  const bool described = DescribesBlocks(mapping);
+  const bool described = !mapping->ReadsCheckpoints();  // its control file says nothing about blocks
   Status walked = PinAndMark(mapping, &slot, &marked, [&](Ref ref) -> Status {
     if (!described) return CheckPlace(mapping, ref);
     if (!slabs.IsBlock(ref)) return Status(Code::kCORRUPT, "a ref does not name the start of a block of its class");
@@ -211,7 +206,7 @@ void DatabaseStats(Mapping* mapping, std::vector<std::pair<std::string, double>>
   add("pins", horizon.pins().size());
   add("oldestPin", horizon.pins().empty() ? 0 : horizon.pins().front());
   add("threads", threads);
-  if (!DescribesBlocks(mapping)) return;
+  if (mapping->ReadsCheckpoints()) return;
   add("heldCheckpoints", horizon.held().size());
   Counts counts;
   Census(mapping, &counts);

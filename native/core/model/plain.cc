@@ -33,8 +33,9 @@ Status CopyRecord(Mapping* mapping, const ObjectEntry& entry, PlainSink* sink, b
 }  // namespace
 
 Status CopyPlain(const ReadView& view, uint64_t id, PlainSink* sink) {
-  // A transaction may see a shape that is never committed: its block can become another's, and the binding remembers names.
-  if (!view.in_transaction()) {
+  // The binding remembers names. But a transaction may see a shape that is never committed, and the last closer may move one that a reader of
+  // checkpoints has seen: the block can become another's.
+  if (!view.in_transaction() && !view.mapping()->ReadsCheckpoints()) {
     bool present;
     ObjectEntry entry;
     PONGO_TRY(view.Lookup(id, &present, &entry));

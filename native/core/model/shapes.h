@@ -2,8 +2,8 @@
 //
 // A registry (an ordinary container, id kShapesId, in the same transaction as what uses it) maps a hash of the names to the
 // shape. A shape never changes, and neither dies nor moves while anybody has the file open, so leaves may share it although blocks
-// otherwise have one parent. What looks
-// like a map with names of its own is left alone: a shape is made when the same names have been seen a few times in this
+// otherwise have one parent; only who reads checkpoints without write permission may see another place of it after the last close of
+// the others. What looks like a map with names of its own is left alone: a shape is made when the same names have been seen a few times in this
 // session, and there are never more than kShapesMax.
 // Not thread-safe: one per session.
 #ifndef PONGO_MODEL_SHAPES_H_

@@ -1,7 +1,7 @@
 // Moves what is live near the end of the file to free places before it, so that the end can be given back.
 //
 // Only for the last closer (model/shrink.h), which is alone and holds the gate: nobody remembers a ref, a shape or a version from
-// before, and nobody watches. Containers, keys, values, order, expiries and ids stay; one version is added.
+// before, and nobody watches, but readers of checkpoints: their version stays whole, and they remember no shape (CopyPlain). Containers, keys, values, order, expiries and ids stay; one version is added.
 //
 // All is moved by one ordinary commit: each block at the end is copied into a block of its class, and so is what leads to it.
 // Killed before the CAS, the copies are orphans; killed after it, the next opener finds the new version. The last durable

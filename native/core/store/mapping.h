@@ -50,6 +50,10 @@ class Mapping {
   // Reserves space for [offset, offset + size) of the control file.
   Status AllocateControl(uint64_t offset, uint64_t size);
 
+  // Whether this process sees checkpoints only (model/durable_reader.h): others do not know of it.
+  bool ReadsCheckpoints() const {
+    return header()->state.load(std::memory_order_relaxed) == static_cast<uint32_t>(ControlState::kPrivate);
+  }
   ControlHeader* header() const { return reinterpret_cast<ControlHeader*>(control_base_); }
   SlotLine* slot_line(uint32_t slot) const {
     return reinterpret_cast<SlotLine*>(control_base_ + kSlotLinesOffset) + slot;
