@@ -195,8 +195,7 @@ export class Database<T extends object = Record<string, any>> {
    * at all, as if nobody else wrote meanwhile. Returns what `fn` returns. A nested call joins.
    *
    * `fn` may run again when another process wrote what it read, or when there was no room and others have left some: no side
-   * effects in it. What it throws aborts the
-   * transaction and comes out here.
+   * effects in it. What it throws aborts the transaction and comes out here.
    *
    * Errors: `TYPE` when `fn` returns a promise; within `fn`, `snapshot`, `watch`, `changes` and `sync` throw `ARG`.
    *

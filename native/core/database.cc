@@ -392,7 +392,6 @@ Status Session::AwaitSpace(bool* again) {
   return Status::Ok();
 }
 
-
 bool Session::InTransaction() const { return impl_->transaction.active(); }
 
 // -- snapshots --
