@@ -16,8 +16,8 @@ namespace {
 using namespace pongo::test;
 
 constexpr uint64_t kMaxSize = 4u << 20;
-constexpr uint64_t kKeys = 26'000;  // with values of 40 bytes two fifths of the file are live
-constexpr int kWriters = 2;
+constexpr uint64_t kKeys = 30'000;  // with values of 40 bytes nearly half of the file is live
+constexpr int kWriters = 4;
 
 OpenOptions Bounded() {
   OpenOptions options;
@@ -89,7 +89,7 @@ TEST(WritersThatOverwriteAreNotRefusedForGarbage) {
       const auto session = OpenSession(folder.File("db"), Bounded());
       if (session == nullptr) std::abort();
       Keys keys(static_cast<uint64_t>(writer));
-      for (int i = 0; i < 40'000 && refused == 0; i++)
+      for (int i = 0; i < 20'000 && refused == 0; i++)
         if (!SetText(session.get(), keys.Next(), std::string(40, 'y')).ok()) refused++;
     });
   }
@@ -181,7 +181,7 @@ TEST(ATransactionIsRunAgainForSpaceThatBecameFree) {
   const Status status = RunTransaction(session.get(), [&] {
     runs++;
     Status set;
-    for (int i = 0; (runs == 1 || i < 30) && set.ok(); i++) set = SetText(session.get(), keys.Next(), std::string(40, 't'));
+    for (int i = 0; i < 30 && set.ok(); i++) set = SetText(session.get(), keys.Next(), std::string(40, 't'));
     read.End();
     return set;
   });

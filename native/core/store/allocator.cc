@@ -148,7 +148,6 @@ Status Allocator::Refill(uint32_t* size_class, bool by_all_means) {
     const uint64_t seen = mapping_->MapPublished();
     const uint64_t fresh = ClaimSlabs(1);
     if (fresh != kNoSlab) {
-      crowded_ = false;
       slabs_.AssignSmall(fresh, *size_class);
       last_slab_[*size_class] = fresh;
       if (!TakeFromSlab(fresh, *size_class)) continue;
@@ -164,7 +163,6 @@ Status Allocator::Refill(uint32_t* size_class, bool by_all_means) {
     if (WorthWaiting()) return kSpaceSoon;
     const Status grown = mapping_->Grow(seen, kSlabSize, GrowthStep());
     if (grown.ok()) continue;
-    crowded_ = true;
     if (!by_all_means) return grown;
     if ((resort > 0 || make_room_ == nullptr) && TakeLarger(size_class)) return Status::Ok();
     PONGO_TRY(FindRoom(grown, 1, &resort));
@@ -365,7 +363,6 @@ void Allocator::Reclaim() {
     Drain(4);
     if (drain_cursor_ <= before) drained_epoch_ = epoch;  // the cursor has wrapped: all were looked at
   }
-  if (crowded_) Flush();
 }
 
 uint64_t Allocator::Drain(uint64_t slab_limit) {

@@ -66,8 +66,7 @@ class Allocator {
   uint64_t GarbageComingBack() const { return held_bytes_[Horizon::kDurable] + held_bytes_[Horizon::kBrief]; }
   // The room that the file should have beside what is live: for the second copy of what is overwritten all the time.
   static uint64_t RoomAhead(uint64_t live, uint64_t chunk_size);
-  // In a crowded file always: what a thread keeps for itself may be the last blocks of their class.
-  bool WantsReclaim() const { return slot_->area()->retired_count >= kRetiredMax - 16 || crowded_; }
+  bool WantsReclaim() const { return slot_->area()->retired_count >= kRetiredMax - 16; }
 
   SlabMap& slabs() { return slabs_; }
 
@@ -107,7 +106,6 @@ class Allocator {
   uint64_t slow_checkpoint_ = 0;
   bool patient_ = false;
   bool refused_ = false;
-  bool crowded_ = false;          // the file could not grow, and no whole slab has been free since
 };
 
 }  // namespace pongo
