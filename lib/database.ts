@@ -194,8 +194,8 @@ export class Database<T extends object = Record<string, any>> {
    * Runs `fn` as one transaction over all containers of this database: all of its writes become visible together or not
    * at all, as if nobody else wrote meanwhile. Returns what `fn` returns. A nested call joins.
    *
-   * `fn` may run again when another process wrote what it read, or when there was no room and others have left some: no side
-   * effects in it. What it throws aborts the transaction and comes out here.
+   * `fn` may run again when another process wrote what it read: no side effects in it. What it throws aborts the
+   * transaction and comes out here.
    *
    * Errors: `TYPE` when `fn` returns a promise; within `fn`, `snapshot`, `watch`, `changes` and `sync` throw `ARG`.
    *

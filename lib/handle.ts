@@ -15,7 +15,7 @@ import {
 } from './binding'
 import { Collection } from './collection'
 import { makeDict } from './dict_proxy'
-import { PongoError, pongoError } from './errors'
+import { pongoError } from './errors'
 import type { CodeName } from './codes'
 import { LockBook } from './coordination'
 import { makeList } from './list'
@@ -254,7 +254,6 @@ export class Handle implements Makers {
         result = settled(fn())
         committed = native.commit()
       } catch (error) {
-        if (!this.closed && isOutOfSpace(error) && native.awaitSpace()) continue
         // A commit that failed has ended the transaction already.
         if (!this.closed && native.inTransaction()) native.abort()
         throw error
@@ -308,10 +307,6 @@ export class Handle implements Makers {
     this.#locks?.close()
     this.#feed?.end()
   }
-}
-
-function isOutOfSpace(error: unknown): boolean {
-  return error instanceof PongoError && (error.code === 'PONGO_ERR_FULL' || error.code === 'PONGO_ERR_NOSPACE')
 }
 
 // A transaction ends when fn returns: what a promise does later could be in no commit.

@@ -192,8 +192,6 @@ export interface NativeDb {
   /** false: conflict, run again (begin() must be called anew). */
   commit(): boolean
   abort(): void
-  /** Instead of abort(), after FULL or NOSPACE: waits for space that is about to become free. true: run again. */
-  awaitSpace(): boolean
   inTransaction(): boolean
   /** While another handle to the file is inside a transaction of this thread: everything but close and release throws ARG. */
   bar(on: boolean): void

@@ -338,7 +338,6 @@ Status Session::Begin() {
   else
     s.explicit_attempts = std::make_unique<Turn::Attempts>(&s.turn, Turn::kLongPatience);
   s.turn.Yield(s.explicit_attempts.get());
-  static_cast<void>(s.allocator.TakeRefusal());
   const Status status = s.transaction.Start(true);
   if (!status.ok()) s.explicit_attempts.reset();  // nobody has to wait for it
   return status;
@@ -352,17 +351,16 @@ Status Session::Commit(bool* committed) {
   const bool wrote = s.transaction.dirty();
   if (wrote && s.file->read_only()) {
     s.transaction.Abort();
-    s.EndExplicit();
+    s.explicit_attempts.reset();
     return kReadOnly;
   }
   const Status status = s.transaction.Commit(committed);
   if (!status.ok()) {
     s.explicit_attempts.reset();
-    if (!IsOutOfSpace(status)) s.explicit_waits = 0;
     return status;
   }
   if (!*committed) return Status::Ok();
-  s.EndExplicit();
+  s.explicit_attempts.reset();
   return wrote && s.durability == Durability::kSync ? s.SyncTo(s.transaction.committed_version()) : Status::Ok();
 }
 
@@ -370,25 +368,7 @@ Status Session::Abort() {
   SessionImpl& s = *impl_;
   PONGO_TRY(s.Check());
   s.transaction.Abort();
-  s.EndExplicit();
-  return Status::Ok();
-}
-
-Status Session::AwaitSpace(bool* again) {
-  SessionImpl& s = *impl_;
-  *again = false;
-  PONGO_TRY(s.Check());
-  s.transaction.Abort();
-  if (!s.allocator.TakeRefusal() || s.explicit_waits++ == kSpaceWaitsMax) {
-    s.EndExplicit();
-    return Status::Ok();
-  }
-  // The turn is drawn before the wait, so that nobody else takes what becomes free.
-  if (s.explicit_attempts == nullptr) s.explicit_attempts = std::make_unique<Turn::Attempts>(&s.turn, Turn::kLongPatience);
-  s.turn.Draw(s.explicit_attempts.get());
-  s.turn.Yield(s.explicit_attempts.get());
-  *again = s.SyncTo(s.mapping->header()->version.load(std::memory_order_seq_cst)).ok() && (s.AwaitSpace() || s.explicit_waits <= kSpaceWaitsMin);
-  if (!*again) s.EndExplicit();
+  s.explicit_attempts.reset();
   return Status::Ok();
 }
 

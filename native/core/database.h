@@ -139,9 +139,6 @@ class Session {
   Status BeginFirst();
   Status Commit(bool* committed);  // false: conflict; the transaction is over and may be run again
   Status Abort();
-  // Instead of Abort, when the transaction has failed with FULL or NOSPACE, in Commit too: also waits for space that is about to become
-  // free. *again: there may be room for it now; Begin lets it have its turn.
-  Status AwaitSpace(bool* again);
   bool InTransaction() const;
 
   // -- snapshots --

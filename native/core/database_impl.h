@@ -31,11 +31,7 @@ inline constexpr Status kLockInterrupted(Code::kCLOSED, "the waiting for the loc
 inline constexpr Status kRevoked(Code::kSNAPSHOT, "the snapshot was revoked: the database needed the space that it pinned");
 inline constexpr Status kDiskError(Code::kIO, "the disk reported an error: nothing more can be made durable; back up the data, or sync with { rewrite: true }");
 inline constexpr size_t kCacheSize = 16;
-// Of one operation or transaction: for garbage that is about to become free, and of an operation that has seen none.
-inline constexpr int kSpaceWaitsMax = 10;
-inline constexpr int kSpaceWaitsMin = 2;
-
-inline bool IsOutOfSpace(const Status& status) { return status.code() == Code::kFULL || status.code() == Code::kNOSPACE; }
+inline constexpr int kSpaceWaitsMax = 10;  // of one operation, for garbage that is about to become free
 
 class SessionImpl {
  public:
@@ -124,7 +120,7 @@ class SessionImpl {
       PONGO_TRY(transaction.poison());
       return body(operations);
     }
-    EndExplicit();  // not run again: its turn is over, or this write would wait for it
+    explicit_attempts.reset();  // not run again: its turn is over, or this write would wait for it
     Turn::Attempts attempts(&turn);
     bool checkpointed = false;
     int waits = 0;
@@ -132,7 +128,7 @@ class SessionImpl {
       turn.Yield(&attempts);
       PONGO_TRY(transaction.Start(false));
       bool committed = false;
-      allocator.set_patient(waits < (allocator.GarbageComingBack() > 0 ? kSpaceWaitsMax : kSpaceWaitsMin));
+      allocator.set_patient(waits < kSpaceWaitsMax);
       Status status = body(operations);
       if (status.ok())
         status = transaction.Commit(&committed);
@@ -140,14 +136,12 @@ class SessionImpl {
         transaction.Abort();
       allocator.set_patient(false);
       if (IsSpaceSoon(status)) {
-        waits++;  // in the end the file grows, or is full
-        if (waits > 1) turn.Draw(&attempts);  // so that nobody else takes what becomes free
-        turn.Yield(&attempts);
-        static_cast<void>(AwaitSpace());
+        waits++;  // in the end the file grows
+        AwaitSpace();
         restart();
         continue;
       }
-      if (IsOutOfSpace(status) && !checkpointed) {
+      if ((status.code() == Code::kFULL || status.code() == Code::kNOSPACE) && !checkpointed) {
         // Perhaps only the older durable root holds the space: make the present one durable and try once more.
         checkpointed = true;
         PONGO_TRY(SyncTo(mapping->header()->version.load(std::memory_order_seq_cst)));
@@ -163,14 +157,9 @@ class SessionImpl {
     return Status::Ok();
   }
 
-  bool AwaitSpace() {
+  void AwaitSpace() {
     const WaitScope waiting(wait_hooks);
-    return allocator.AwaitSpace();
-  }
-
-  void EndExplicit() {
-    explicit_attempts.reset();
-    explicit_waits = 0;
+    allocator.AwaitSpace();
   }
 
   Status SyncTo(uint64_t version) {
@@ -200,7 +189,6 @@ class SessionImpl {
   Turn turn;
   WaitHooks wait_hooks;
   std::unique_ptr<Turn::Attempts> explicit_attempts;  // of the explicit transaction that is being run again and again
-  int explicit_waits = 0;                              // of the same, for space
   Durability durability = Durability::kCheckpoint;
   std::atomic<bool> closed{false};
   std::map<uint64_t, Pinned> snapshots;

@@ -51,15 +51,6 @@ napi_value Abort(napi_env env, napi_callback_info info) {
   return status.ok() ? nullptr : Throw(call.handle(), status);
 }
 
-napi_value AwaitSpace(napi_env env, napi_callback_info info) {
-  const Call<0> call(env, info);
-  Session* session = Live(call.handle());
-  if (session == nullptr) return nullptr;
-  bool again = false;
-  const Status status = session->AwaitSpace(&again);
-  return status.ok() ? Boolean(env, again) : Throw(call.handle(), status);
-}
-
 napi_value InTransaction(napi_env env, napi_callback_info info) {
   const Call<0> call(env, info);
   if (call.handle().barred()) return Boolean(env, false);
@@ -292,7 +283,6 @@ napi_value Names(napi_env env, napi_callback_info info) {
 
 constexpr Method kMethods[] = {
     {"close", Close},       {"begin", Begin},         {"commit", Commit},   {"abort", Abort},
-    {"awaitSpace", AwaitSpace},
     {"stats", Stats},       {"snapshot", Snapshot},   {"release", ReleaseView}, {"version", Version},
     {"options", Options},   {"setMeta", SetMeta},     {"setDurability", SetDurability},
     {"syncNow", SyncNow},   {"info", Info},           {"inTransaction", InTransaction},

@@ -113,14 +113,6 @@ PyObject* Commit(PyObject* self, PyObject*) {
   return status.ok() ? PyBool_FromLong(committed) : Raise(status);
 }
 
-PyObject* AwaitSpace(PyObject* self, PyObject*) {
-  Session* session = SessionOf(Self(self));
-  if (session == nullptr) return nullptr;
-  bool again = false;
-  const Status status = session->AwaitSpace(&again);
-  return status.ok() ? PyBool_FromLong(again) : Raise(status);
-}
-
 PyObject* Abort(PyObject* self, PyObject*) {
   Session* session = SessionOf(Self(self));
   return session == nullptr ? nullptr : Done(session->Abort());
@@ -332,7 +324,6 @@ PyMethodDef handle_methods[] = {
     {"begin", Begin, METH_VARARGS, nullptr},
     {"commit", Commit, METH_NOARGS, nullptr},
     {"abort", Abort, METH_NOARGS, nullptr},
-    {"await_space", AwaitSpace, METH_NOARGS, nullptr},
     {"in_transaction", InTransaction, METH_NOARGS, nullptr},
     {"snapshot", Snapshot, METH_NOARGS, nullptr},
     {"version", Version, METH_NOARGS, nullptr},

@@ -25,10 +25,10 @@ uint32_t Allocator::BatchFor(uint32_t size_class) {
 }
 
 Status Allocator::Allocate(uint64_t size, uint64_t birth, Ref* ref) {
-  uint32_t size_class = ClassForSize(size);
+  const uint32_t size_class = ClassForSize(size);
   if (size_class == kSpanClass) return AllocateSpan(size, birth, ref);
-  if (slot_->area()->magazines[size_class].count == 0) [[unlikely]] PONGO_TRY(Refill(&size_class, true));
   Magazine& magazine = slot_->area()->magazines[size_class];
+  if (magazine.count == 0) [[unlikely]] PONGO_TRY(Refill(size_class, true));
   *ref = magazine.items[--magazine.count];
   PONGO_ASSERT(mapping_->block_state(*ref)->load(std::memory_order_relaxed) == CachedState(slot_->index()));
   // A crash from here until the commit leaves an unreachable LIVE block for the sweep.
@@ -37,12 +37,12 @@ Status Allocator::Allocate(uint64_t size, uint64_t birth, Ref* ref) {
 }
 
 Status Allocator::AllocatePrivate(uint64_t size, Ref* ref) {
-  uint32_t size_class = ClassForSize(size);
+  const uint32_t size_class = ClassForSize(size);
   PONGO_CHECK(size_class < kClassCount);
   Magazine& magazine = slot_->area()->magazines[size_class];
   if (magazine.count == 0) {
     const bool patient = std::exchange(patient_, false);  // its callers cannot begin again
-    const Status refilled = Refill(&size_class, false);
+    const Status refilled = Refill(size_class, false);
     patient_ = patient;
     PONGO_TRY(refilled);
   }
@@ -74,7 +74,6 @@ bool Allocator::TakeFromSlab(uint64_t slab, uint32_t size_class) {
       uint64_t mine = CachedState(slot_->index());
       mapping_->block_state(magazine.items[--magazine.count])->compare_exchange_strong(mine, 0, std::memory_order_acq_rel);
     }
-    slabs_.NoteFreeBlocks(slab);  // whoever took of it meanwhile may have found ours missing
     return false;
   }
   if (i < blocks) slabs_.NoteFreeBlocks(slab);  // not searched to the end
@@ -100,47 +99,29 @@ uint64_t Allocator::ClaimSlabs(uint64_t count) {
   return kNoSlab;
 }
 
-bool Allocator::TakeFromAnySlab(uint32_t size_class) {
-  for (;;) {
-    const uint64_t slab = TakeSlab(size_class);
-    if (slab == kNoSlab) return false;
-    const bool found = TakeFromSlab(slab, size_class);
-    slot_->area()->holding = 0;
-    last_slab_[size_class] = slab;
-    if (found) return true;
-  }
-}
-
-// In a file that cannot grow, no slab may have a block of the class left, while others have many but never get empty. Not for
-// the smallest: a root word does not say of which class its record is, so it has to be that one.
-bool Allocator::TakeLarger(uint32_t* size_class) {
-  if (*size_class == 0) return false;
-  for (uint32_t larger = *size_class + 1; larger < kClassCount; larger++) {
-    if (!TakeFromAnySlab(larger)) continue;
-    *size_class = larger;
-    return true;
-  }
-  return false;
-}
-
-// After a failure to grow. Ok: something may have become free, look again.
-Status Allocator::FindRoom(const Status& grown, uint64_t slab_count, uint32_t* resort) {
-  if (make_room_ == nullptr || (grown.code() != Code::kFULL && grown.code() != Code::kNOSPACE)) return grown;
-  // What operations hold, this one among them, is worth a new beginning before it costs others their snapshots.
-  if (*resort > 0 && patient_) return kSpaceSoon;
-  refused_ = !make_room_((*resort)++);
-  if (refused_) return grown;
+// After a failure to grow: whether to look again, because something may have become free.
+bool Allocator::FindRoom(const Status& grown, uint64_t slab_count, uint32_t* resort) {
+  if (make_room_ == nullptr || (grown.code() != Code::kFULL && grown.code() != Code::kNOSPACE)) return false;
+  if (!make_room_((*resort)++)) return false;
   Tidy(slab_count);
-  return Status::Ok();
+  return true;
 }
 
-// Blocks for the magazine of *size_class, or of a larger class, which *size_class is then.
-Status Allocator::Refill(uint32_t* size_class, bool by_all_means) {
+Status Allocator::Refill(uint32_t size_class, bool by_all_means) {
+  SlotArea* area = slot_->area();
   bool drained = false;
   bool tidied = false;
   uint32_t resort = 0;
   for (;;) {
-    if (TakeFromAnySlab(*size_class)) return Status::Ok();
+    uint64_t& hint = last_slab_[size_class];
+    const uint64_t slab = TakeSlab(size_class);
+    if (slab != kNoSlab) {
+      const bool found = TakeFromSlab(slab, size_class);
+      area->holding = 0;
+      hint = slab;
+      if (found) return Status::Ok();
+      continue;
+    }
     if (!drained) {  // blocks that a pin has let go since; once, for they may be of other classes
       drained = true;
       if (Drain(8) > 0) continue;
@@ -148,9 +129,9 @@ Status Allocator::Refill(uint32_t* size_class, bool by_all_means) {
     const uint64_t seen = mapping_->MapPublished();
     const uint64_t fresh = ClaimSlabs(1);
     if (fresh != kNoSlab) {
-      slabs_.AssignSmall(fresh, *size_class);
-      last_slab_[*size_class] = fresh;
-      if (!TakeFromSlab(fresh, *size_class)) continue;
+      slabs_.AssignSmall(fresh, size_class);
+      hint = fresh;
+      if (!TakeFromSlab(fresh, size_class)) continue;
       if (by_all_means && end_ == kNoSlab) GrowAhead(fresh);
       return Status::Ok();
     }
@@ -162,10 +143,7 @@ Status Allocator::Refill(uint32_t* size_class, bool by_all_means) {
     }
     if (WorthWaiting()) return kSpaceSoon;
     const Status grown = mapping_->Grow(seen, kSlabSize, GrowthStep());
-    if (grown.ok()) continue;
-    if (!by_all_means) return grown;
-    if ((resort > 0 || make_room_ == nullptr) && TakeLarger(size_class)) return Status::Ok();
-    PONGO_TRY(FindRoom(grown, 1, &resort));
+    if (!grown.ok() && !(by_all_means && FindRoom(grown, 1, &resort))) return grown;
   }
 }
 
@@ -183,7 +161,8 @@ uint64_t Allocator::GarbageWorthNoticing() const { return mapping_->header()->le
 // A whole chunk for what stays. Where much garbage is about to come back, a quarter of one may be enough.
 uint64_t Allocator::GrowthStep() const {
   const uint64_t chunk = mapping_->header()->chunk_size;
-  return GarbageComingBack() >= GarbageWorthNoticing() ? RoundUp(chunk / 4, kSlabSize) : chunk;
+  const bool churn = held_bytes_[Horizon::kDurable] + held_bytes_[Horizon::kBrief] >= GarbageWorthNoticing();
+  return churn ? RoundUp(chunk / 4, kSlabSize) : chunk;
 }
 
 uint64_t Allocator::RoomAhead(uint64_t live, uint64_t chunk_size) { return std::min(live, kChunksAhead * chunk_size); }
@@ -204,7 +183,7 @@ void Allocator::GrowAhead(uint64_t slab) {
   if (length - live < wanted) static_cast<void>(mapping_->Grow(length, wanted - (length - live), chunk_size).ok());
 }
 
-bool Allocator::AwaitSpace() {
+void Allocator::AwaitSpace() {
   ControlHeader* header = mapping_->header();
   const uint64_t checkpoint = header->checkpoint_pin.load(std::memory_order_acquire);
   const uint64_t version = header->version.load(std::memory_order_acquire);
@@ -216,8 +195,7 @@ bool Allocator::AwaitSpace() {
       const uint64_t announced = mapping_->slot_line(slot)->announced.load(std::memory_order_acquire);
       if (announced != 0 && announced < version && (slow == 0 || announced < slow)) slow = announced;
     }
-    return (slow != 0 && slow != slow_operation_) ||
-           (checkpoint != 0 && checkpoint != slow_checkpoint_ && header->checkpoint_pin.load(std::memory_order_acquire) == checkpoint);
+    return slow != 0 || (checkpoint != 0 && header->checkpoint_pin.load(std::memory_order_acquire) == checkpoint);
   };
   bool waiting = pending();
   while (waiting && port::Nanoseconds() < deadline) {
@@ -228,7 +206,7 @@ bool Allocator::AwaitSpace() {
     slow_operation_ = slow;
     slow_checkpoint_ = checkpoint;
   }
-  return Drain(~uint64_t{0}) > 0 || GarbageComingBack() > 0;
+  Drain(~uint64_t{0});
 }
 
 // Before the file grows: what died with its thread, what is retired and no longer protected, slabs that are empty.
@@ -255,7 +233,7 @@ Result<uint64_t> Allocator::ClaimOrGrow(uint64_t slab_count) {
     }
     if (WorthWaiting()) return kSpaceSoon;
     const Status grown = mapping_->Grow(seen, slab_count * kSlabSize, GrowthStep());
-    if (!grown.ok()) PONGO_TRY(FindRoom(grown, slab_count, &resort));
+    if (!grown.ok() && !FindRoom(grown, slab_count, &resort)) return grown;
   }
 }
 

@@ -54,16 +54,11 @@ class Allocator {
   // From now on blocks come only from before this slab, the lowest first, and the file does not grow: FULL when there are none. For whoever
   // empties the end of the file; the magazines must be empty (Flush).
   void StayBefore(uint64_t slab) { end_ = slab; }
-  // A patient allocator answers with kSpaceSoon instead of growing the file for garbage that is free in a moment, and instead
-  // of taking from others when the file cannot grow.
+  // A patient allocator answers with kSpaceSoon instead of growing the file for garbage that is free in a moment.
   void set_patient(bool patient) { patient_ = patient; }
-  // To be called outside an announcement when there was no space: waits until a checkpoint under way has ended and operations that
-  // are slow have, but not for long, and not again for the same. False: nothing became free, and nothing is about to.
-  bool AwaitSpace();
-  // Whether somebody was told since the last call that there is no room.
-  bool TakeRefusal() { return std::exchange(refused_, false); }
-  // Bytes that were found retired and protected, but only by the durable version, a checkpoint or operations.
-  uint64_t GarbageComingBack() const { return held_bytes_[Horizon::kDurable] + held_bytes_[Horizon::kBrief]; }
+  // To be called outside an announcement after kSpaceSoon: waits until a checkpoint under way has ended and operations that
+  // are slow have, but not for long, and not again for the same.
+  void AwaitSpace();
   // The room that the file should have beside what is live: for the second copy of what is overwritten all the time.
   static uint64_t RoomAhead(uint64_t live, uint64_t chunk_size);
   bool WantsReclaim() const { return slot_->area()->retired_count >= kRetiredMax - 16; }
@@ -71,13 +66,11 @@ class Allocator {
   SlabMap& slabs() { return slabs_; }
 
  private:
-  Status Refill(uint32_t* size_class, bool by_all_means);
+  Status Refill(uint32_t size_class, bool by_all_means);
   uint64_t TakeSlab(uint32_t size_class);
   uint64_t ClaimSlabs(uint64_t count);
-  Status FindRoom(const Status& grown, uint64_t slab_count, uint32_t* resort);
+  bool FindRoom(const Status& grown, uint64_t slab_count, uint32_t* resort);
   bool TakeFromSlab(uint64_t slab, uint32_t size_class);
-  bool TakeFromAnySlab(uint32_t size_class);
-  bool TakeLarger(uint32_t* size_class);
   Status AllocateSpan(uint64_t size, uint64_t birth, Ref* ref);
   void Tidy(uint64_t slab_count);
   bool WorthWaiting() const;
@@ -105,7 +98,6 @@ class Allocator {
   uint64_t slow_operation_ = 0;
   uint64_t slow_checkpoint_ = 0;
   bool patient_ = false;
-  bool refused_ = false;
 };
 
 }  // namespace pongo

@@ -4,22 +4,19 @@ from . import _errors as errors
 
 
 def atomically(handle, fn):
-    """Runs fn as one transaction, again after each conflict and when space became free; joins the one in progress."""
+    """Runs fn as one transaction, again after each conflict; joins the one in progress."""
     if handle.in_transaction():
         return fn()
     while True:
         handle.begin()
         try:
             result = fn()
-            if handle.commit():
-                return result
-        except (errors.FullError, errors.NospaceError):
-            if handle.closed or not handle.await_space():
-                raise
         except BaseException:
             if not handle.closed:
                 handle.abort()
             raise
+        if handle.commit():
+            return result
 
 
 class Transaction:
