@@ -11,7 +11,8 @@ const databases: Database<any>[] = []
 
 afterEach(() => {
   for (const db of databases.splice(0)) db.close()
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
+  // Processes that a test has killed may still be ending: retried while a folder is not empty.
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
 })
 
 /** The path of a file that does not exist yet. */
