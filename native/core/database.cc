@@ -430,13 +430,13 @@ Status Session::Version(uint64_t view, uint64_t* version) {
 
 // -- whole database --
 
-Status Session::Sync(bool rewrite) {
+Status Session::Sync(bool rewrite, const WaitHooks& hooks) {
   const std::shared_ptr<DatabaseFile> file = impl_->SharedFile();
   if (file == nullptr) return kClosed;
   if (file->InForkedChild()) return kForked;
   // V may lag behind the root for a moment, but never behind a commit that has returned.
   const uint64_t version = file->mapping()->header()->version.load(std::memory_order_seq_cst);
-  return rewrite && file->sync_failed() ? file->RewriteAndSync(version) : file->SyncTo(version);
+  return rewrite && file->sync_failed() ? file->RewriteAndSync(version) : file->SyncTo(version, hooks);
 }
 
 Status Session::Verify(Counts* counts, std::string* problem) {

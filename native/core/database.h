@@ -191,8 +191,9 @@ class Session {
 
   // -- whole database --
   // Blocks until every commit made so far is durable; callable from any thread. After an error of the disk it fails with IO, as
-  // writes do, until `rewrite` has written the whole file anew: O(size of the file).
-  Status Sync(bool rewrite = false);
+  // writes do, until `rewrite` has written the whole file anew: O(size of the file). `hooks.interrupted`, called on this thread, may end
+  // the wait for a checkpoint that another process makes: CLOSED.
+  Status Sync(bool rewrite = false, const WaitHooks& hooks = {});
   Status Verify(Counts* counts, std::string* problem);   // callable from any thread
   Status Gc(bool complete, Counts* before, Counts* after);  // callable from any thread
   void Stats(std::vector<std::pair<std::string, double>>* stats);

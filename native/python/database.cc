@@ -152,10 +152,23 @@ std::unique_ptr<Session> BackgroundSession(PyObject* self) {
   return nullptr;
 }
 
+// The handlers of signals may use the database: it is a session of its own that waits.
 PyObject* Sync(PyObject* self, PyObject*) {
   const std::unique_ptr<Session> session = BackgroundSession(self);
   if (session == nullptr) return nullptr;
-  return Done(WithoutGil([&] { return session->Sync(); }));
+  PyThreadState* state = PyEval_SaveThread();
+  WaitHooks hooks;
+  hooks.context = &state;
+  hooks.interrupted = [](void* context) {
+    auto** saved = static_cast<PyThreadState**>(context);
+    PyEval_RestoreThread(*saved);
+    const bool raised = PyErr_CheckSignals() != 0;
+    *saved = PyEval_SaveThread();
+    return raised;
+  };
+  const Status status = session->Sync(false, hooks);
+  PyEval_RestoreThread(state);
+  return PyErr_Occurred() != nullptr ? nullptr : Done(status);
 }
 
 PyObject* CountsDict(const Counts& counts) {

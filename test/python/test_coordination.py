@@ -204,24 +204,6 @@ class ProcessesTest(DatabaseTest):
         child.send_signal(signal.SIGKILL)
         pongo.lock(self.db, 'a').acquire(TIMEOUT).release()
 
-    def test_interrupting_the_main_thread_ends_waiting(self):
-        program = (
-            'import pongo, sys\n'
-            'db = pongo.open(sys.argv[1])\n'
-            'try:\n'
-            '    print("waiting", flush=True)\n'
-            '    pongo.lock(db, "a").acquire()\n'
-            'except KeyboardInterrupt:\n'
-            '    print("interrupted", pongo.event(db, "e").is_set(), flush=True)\n'
-        )
-        with pongo.lock(self.db, 'a'):
-            child = start_python(program, self.path)
-            self.addCleanup(child.kill)
-            self.assertEqual(child.stdout.readline(), 'waiting\n')
-            child.send_signal(signal.SIGINT)
-            out = child.communicate(timeout=TIMEOUT)[0]
-        self.assertEqual(out, 'interrupted False\n')
-
     def test_a_forked_child_neither_has_nor_gives_back_what_its_parent_holds(self):
         lock = pongo.lock(self.db, 'a')
         hold = lock.acquire()

@@ -158,10 +158,3 @@ class WatchTest(DatabaseTest):
         self.assertIn('"value":"end"', node.stdout.readline())
         self.assertEqual(node.wait(TIMEOUT), 0)
         node.communicate()
-
-    def test_interrupting_the_main_thread(self):
-        child = start_python('import pongo, sys\ndb = pongo.open(sys.argv[1])\n'
-                             'try:\n    print("up", flush=True)\n    for batch in pongo.changes(db, "x"): pass\nexcept KeyboardInterrupt: print("interrupted")', self.path)
-        self.assertEqual(child.stdout.readline(), 'up\n')
-        child.send_signal(signal.SIGINT)
-        self.assertEqual(child.communicate(timeout=TIMEOUT)[0], 'interrupted\n')

@@ -444,13 +444,13 @@ Status DatabaseFile::Rebuild(const Superblock& superblock) {
   return Status::Ok();
 }
 
-Status DatabaseFile::SyncTo(uint64_t version) {
+Status DatabaseFile::SyncTo(uint64_t version, const WaitHooks& hooks) {
   if (reader_ != nullptr) {
     const std::lock_guard<std::mutex> lock(sync_mutex_);
     return reader_->Follow();
   }
   if (mapping_.header()->durable_pin.load(std::memory_order_seq_cst) + (PONGO_PLANTED(26) ? 1 : 0) >= version) return Status::Ok();
-  return AwaitDurable(sync_slot_.get(), &sync_mutex_, checkpoint_, version);
+  return AwaitDurable(sync_slot_.get(), &sync_mutex_, checkpoint_, version, hooks);
 }
 
 Status DatabaseFile::RewriteAndSync(uint64_t version) {

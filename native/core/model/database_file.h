@@ -25,6 +25,7 @@
 #include "store/thread_slot.h"
 #include "util/function_ref.h"
 #include "util/status.h"
+#include "util/wait_hooks.h"
 
 namespace pongo {
 
@@ -50,8 +51,9 @@ class DatabaseFile {
 
   // From now on the background thread makes commits durable. A process that only reads does so too: the writer may be gone.
   void WantCheckpoints() { want_checkpoints_.store(true, std::memory_order_relaxed); }
-  // Blocks until `version` is durable. Any thread. Without write permission: shows the newest checkpoint.
-  Status SyncTo(uint64_t version);
+  // Blocks until `version` is durable. Any thread. Without write permission: shows the newest checkpoint. CLOSED when the hooks end
+  // the wait.
+  Status SyncTo(uint64_t version, const WaitHooks& hooks = {});
   // After a failed fdatasync: writes everything anew, then as SyncTo. READONLY.
   Status RewriteAndSync(uint64_t version);
   // Whether an fdatasync has failed since: nothing becomes durable.

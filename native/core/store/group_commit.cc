@@ -58,7 +58,7 @@ Status TryToLead(ThreadSlot* slot, const port::File& lock_file, uint64_t version
 
 }  // namespace
 
-Status AwaitDurable(ThreadSlot* slot, std::mutex* mutex, const port::File& lock_file, uint64_t version) {
+Status AwaitDurable(ThreadSlot* slot, std::mutex* mutex, const port::File& lock_file, uint64_t version, const WaitHooks& hooks) {
   ControlHeader* header = slot->mapping()->header();
   header->durable_requests.fetch_add(1, kOrder);
   for (;;) {
@@ -71,6 +71,8 @@ Status AwaitDurable(ThreadSlot* slot, std::mutex* mutex, const port::File& lock_
     }
     if (PONGO_PLANTED(28)) signal = header->checkpoint_signal.load(kOrder);
     port::FutexWait(&header->checkpoint_signal, signal, kDeathWatchNs);
+    if (hooks.interrupted != nullptr && hooks.interrupted(hooks.context))
+      return Status(Code::kCLOSED, "the waiting for the disk was ended: its thread is being stopped");
   }
 }
 

@@ -22,11 +22,12 @@
 #include "port/port.h"
 #include "store/thread_slot.h"
 #include "util/status.h"
+#include "util/wait_hooks.h"
 
 namespace pongo {
 
-// Blocks until `version` is durable. IO as Checkpoint.
-Status AwaitDurable(ThreadSlot* slot, std::mutex* mutex, const port::File& lock_file, uint64_t version);
+// Blocks until `version` is durable. IO as Checkpoint; CLOSED when `hooks.interrupted` ends the wait for another's checkpoint.
+Status AwaitDurable(ThreadSlot* slot, std::mutex* mutex, const port::File& lock_file, uint64_t version, const WaitHooks& hooks = {});
 
 }  // namespace pongo
 

@@ -13,6 +13,9 @@ from ._containers import handle_of
 from ._handles import to_be_closed
 from ._pongo import Keyed, Sequence, Watcher
 
+# Seconds: a signal may come between Python's last look at its signals and a wait, which it does not end then.
+_LOOK = 0.1
+
 
 def _make(handle, target):
     if handle.in_transaction():
@@ -101,7 +104,7 @@ def changes(db, target, timeout=None):
             end = None if timeout is None else time.monotonic() + timeout
             while True:
                 left = None if end is None else end - time.monotonic()
-                found = watcher.changes() if watcher.wait(left) else None
+                found = watcher.changes() if watcher.wait(_LOOK if left is None else min(left, _LOOK)) else None
                 if found:
                     yield found
                     end = None if timeout is None else time.monotonic() + timeout
