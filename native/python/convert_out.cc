@@ -9,6 +9,7 @@ namespace pongo::python {
 namespace {
 
 constexpr int64_t kMicrosecondsPerDay = int64_t{86400} * 1000000;
+constexpr size_t kAsciiMax = 1024;  // bytes: longer texts are not worth a look of their own
 constexpr int64_t kDaysMin = -719162;  // 0001-01-01
 constexpr int64_t kDaysMax = 2932896;  // 9999-12-31
 
@@ -42,7 +43,26 @@ bool ToCivil(int64_t microseconds, Civil* civil) {
   return true;
 }
 
+bool IsAscii(const uint8_t* text, size_t size) {
+  constexpr uint64_t kHighBits = 0x8080808080808080;
+  uint64_t bits = 0;
+  size_t i = 0;
+  for (; i + 8 <= size; i += 8) {
+    uint64_t word;
+    std::memcpy(&word, text + i, 8);
+    bits |= word;
+  }
+  for (; i < size; i++) bits |= text[i];
+  return (bits & kHighBits) == 0;
+}
+
 PyObject* MakeText(const uint8_t* utf8, size_t size) {
+  // One byte or none: Python has the object already.
+  if (size > 1 && size <= kAsciiMax && IsAscii(utf8, size)) [[likely]] {
+    PyObject* text = PyUnicode_New(static_cast<Py_ssize_t>(size), 127);
+    if (text != nullptr) std::memcpy(PyUnicode_DATA(text), utf8, size);
+    return text;
+  }
   return PyUnicode_DecodeUTF8(size == 0 ? "" : reinterpret_cast<const char*>(utf8), static_cast<Py_ssize_t>(size), nullptr);
 }
 

@@ -37,6 +37,17 @@ class ValuesTest(DatabaseTest):
             self.assertEqual(read, value)
             self.assertIs(type(read), type(value))
 
+    def test_texts_of_every_length_and_of_any_character_anywhere(self):
+        texts = ['a' * length for length in range(40)] + ['b' * length for length in (1023, 1024, 1025)]
+        for length in (1, 2, 7, 8, 9, 40):
+            texts += ['c' * at + other + 'c' * (length - 1 - at) for at in range(length) for other in ('\x7f', '\x80', 'é', '😀')]
+        self.db['texts'] = texts
+        self.assertEqual(list(self.db['texts']), texts)
+        self.assertEqual(self.db['texts'].native(), texts)
+        self.db['keys'] = dict.fromkeys(texts)
+        self.assertEqual(self.db['keys'].keys(), sorted(set(texts)))
+        self.assertTrue(all(text.isascii() == read.isascii() for text, read in zip(texts, self.db['texts'])))
+
     def test_floats_are_bit_exact(self):
         for value in (-0.0, 0.0, 1.0, 1e22, 2.0**60):
             read = self.round_trip(value)
