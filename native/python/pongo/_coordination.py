@@ -157,6 +157,7 @@ class Semaphore(Lock):
 
     @property
     def permits(self):
+        """How many may hold it at once."""
         return self._permits
 
 
@@ -179,6 +180,7 @@ class Event(_Queue):
         LockRequest.set_event(self._handle, self.name, True)
 
     def clear(self):
+        """From now on whoever waits, waits until it is set again. O(1)."""
         LockRequest.set_event(self._handle, self.name, False)
 
     def wait(self, timeout=None):

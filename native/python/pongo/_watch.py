@@ -37,13 +37,14 @@ def _make(handle, target):
     return watcher
 
 
-def watch(db, target, callback):
-    """Calls callback(changes) in a thread of its own whenever something below target has changed, whoever changed it.
+def watch(db, path_or_container, callback):
+    """Calls callback(changes) in a thread of its own whenever something below a container, or a path from the root, has
+    changed, whoever changed it.
 
-    target is a container or a path from the root. changes is a list of dicts: 'path' (keys relative to target) and 'type':
-    'set' (with 'value', 'old_value'), 'delete' ('old_value'), 'splice' of a list ('index', 'removed', 'inserted'), or 'reset':
-    read everything again. Bursts come as one batch; the last state is never missed. Containers in old_value are plain copies.
-    What the callback raises is reported by threading.excepthook; the watching goes on.
+    changes is a list of dicts: 'path' (keys from there on) and 'type': 'set' (with 'value', 'old_value'), 'delete'
+    ('old_value'), 'splice' of a list ('index', 'removed', 'inserted'), or 'reset': read everything again. Bursts come as one
+    batch; the last state is never missed. Containers in old_value are plain copies. What the callback raises is reported by
+    threading.excepthook; the watching goes on.
 
     Returns stop(), which ends the watching and waits for a callback that runs, unless it is called by it. Idempotent.
 
@@ -53,11 +54,11 @@ def watch(db, target, callback):
     handle = handle_of(db)
     if not callable(callback):
         raise errors.TypeError(f'watch needs a function, not {callback!r}')
-    watcher = _make(handle, target)
+    watcher = _make(handle, path_or_container)
     stopped = threading.Event()
 
     def run():
-        # `target` is kept alive by this function.
+        # The container is kept alive by this function.
         while not stopped.is_set():
             try:
                 if not watcher.wait(None):
@@ -73,7 +74,7 @@ def watch(db, target, callback):
                 threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
             changes = None
 
-    thread = threading.Thread(target=run, name=f'pongo.watch {target if isinstance(target, str) else ""}', daemon=True)
+    thread = threading.Thread(target=run, name=f'pongo.watch {path_or_container if isinstance(path_or_container, str) else ""}', daemon=True)
 
     def stop():
         if stopped.is_set():
@@ -84,20 +85,21 @@ def watch(db, target, callback):
             thread.join()
         watcher.close()
 
-    stop.target = target
+    stop.target = path_or_container
     thread.start()
     return stop
 
 
-def changes(db, target, timeout=None):
-    """Yields batches of changes below target, each when it is asked for: see watch. Waits until something has changed.
+def changes(db, path, timeout=None):
+    """Yields batches of changes below a path or container, each when it is asked for: see watch. Waits until something has
+    changed.
 
     timeout: seconds; the iteration ends when nothing has changed for so long. None: never.
 
     >>> for batch in pongo.changes(db, ['orders'], timeout=60): ...
     """
     handle = handle_of(db)
-    watcher = _make(handle, target)
+    watcher = _make(handle, path)
 
     def batches():
         try:
