@@ -88,7 +88,7 @@ if __name__ == '__main__':
     setup(
         version=json.loads((root / 'package.json').read_text())['version'],
         packages=['pongo'],
-        package_dir={'pongo': 'native/python/pongo'},
+        package_dir={'': 'native/python'},
         package_data={'pongo': ['py.typed', '*.pyi']},
         ext_modules=[
             Extension(

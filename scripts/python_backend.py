@@ -35,6 +35,10 @@ def _setuptools_can():
     return True
 
 
+if _setuptools_can() and hasattr(build_meta, 'build_editable'):
+    from setuptools.build_meta import build_editable, get_requires_for_build_editable  # noqa: F401: hooks, else pip runs setup.py
+
+
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     if _setuptools_can():
         return build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
