@@ -132,6 +132,24 @@ class WatchTest(DatabaseTest):
         self.assertEqual(list(pongo.changes(self.db, 'x', timeout=0)), [])
         self.assertEqual(list(pongo.changes(self.db, 'x', timeout=0.01)), [])
 
+    def test_what_python_cannot_show_is_a_reset_and_watching_goes_on(self):
+        self.db['d'] = {'keys': {True: 0}}
+        self.db['d']['keys'][1] = 0
+        seen, _ = self.watch('d')
+        batches = pongo.changes(self.db, 'd', timeout=TIMEOUT)
+        reset = {'path': [], 'type': 'reset'}
+        run_node('const db = open(process.argv[1]); db.root.d.t = new Date(8.64e15); db.close()', self.path)
+        self.assertEqual((seen.get(timeout=TIMEOUT), next(batches)), (reset, [reset]))
+        self.assertRaises(ValueError, lambda: self.db['d']['t'])
+        del self.db['d']['keys']  # old_value would be a dict that holds both True and 1
+        self.assertEqual((seen.get(timeout=TIMEOUT), next(batches)), (reset, [reset]))
+        self.db['d']['t'] = 1
+        self.assertEqual((seen.get(timeout=TIMEOUT), next(batches)), (reset, [reset]))  # of the old_value
+        self.db['d']['t'] = 2
+        change = {'path': ['t'], 'type': 'set', 'value': 2, 'old_value': 1}
+        self.assertEqual((seen.get(timeout=TIMEOUT), next(batches)), (change, [change]))
+        batches.close()
+
     def test_arguments(self):
         self.assertRaises(TypeError, pongo.watch, self.db, 5, print)
         self.assertRaises(TypeError, pongo.watch, self.db, 'x', 5)

@@ -37,14 +37,22 @@ def _make(handle, target):
     return watcher
 
 
+def _batch(watcher):
+    try:
+        return watcher.changes()
+    except errors.ValueError:
+        # Something in it cannot be shown: a year beyond 9999, a plain copy with keys that are equal in Python.
+        return [{'path': [], 'type': 'reset'}]
+
+
 def watch(db, path_or_container, callback):
     """Calls callback(changes) in a thread of its own whenever something below a container, or a path from the root, has
     changed, whoever changed it.
 
     changes is a list of dicts: 'path' (keys from there on) and 'type': 'set' (with 'value', 'old_value'), 'delete'
     ('old_value'), 'splice' of a list ('index', 'removed', 'inserted'), or 'reset': read everything again. Bursts come as one
-    batch; the last state is never missed. Containers in old_value are plain copies. What the callback raises is reported by
-    threading.excepthook; the watching goes on.
+    batch; the last state is never missed. Containers in old_value are plain copies. A batch with a value that Python cannot
+    show (see native) is a 'reset' too. What the callback raises is reported by threading.excepthook; the watching goes on.
 
     Returns stop(), which ends the watching and waits for a callback that runs, unless it is called by it. Idempotent.
 
@@ -63,7 +71,7 @@ def watch(db, path_or_container, callback):
             try:
                 if not watcher.wait(None):
                     continue
-                changes = watcher.changes()
+                changes = _batch(watcher)
             except (errors.ClosedError, errors.ForkError):
                 return
             if not changes or stopped.is_set():
@@ -106,7 +114,7 @@ def changes(db, path, timeout=None):
             end = None if timeout is None else time.monotonic() + timeout
             while True:
                 left = None if end is None else end - time.monotonic()
-                found = watcher.changes() if watcher.wait(_LOOK if left is None else min(left, _LOOK)) else None
+                found = _batch(watcher) if watcher.wait(_LOOK if left is None else min(left, _LOOK)) else None
                 if found:
                     yield found
                     end = None if timeout is None else time.monotonic() + timeout
