@@ -42,6 +42,7 @@ export const planted = {
     'directed_test',
     'CommittersShareCheckpoints',
   ],
+  29: ['a leaf is put into a newer tree in the place of another one', 'directed_test', 'ALostCommitAndTheSamePlace'],
 }
 
 // A random test may need more than one run, or a longer one.

@@ -29,6 +29,7 @@ class TestFile {
     Open();
   }
   const std::string& path() const { return path_; }
+  const std::shared_ptr<DatabaseFile>& file() const { return file_; }
   Mapping* mapping() const { return file_->mapping(); }
   ControlHeader* header() const { return mapping()->header(); }
   uint64_t version() const { return header()->version.load(); }

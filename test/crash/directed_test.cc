@@ -52,6 +52,47 @@ TEST(CommitsAndWaiters) {
   ExploreAll<CommitAndWait>(&stage);
 }
 
+// -- commits to different leaves of one container --
+
+// Three keys with a leaf each. A commit that loses puts its leaf into the tree of the one that won, perhaps twice.
+class LeavesOfOneTree : public Staged {
+ public:
+  static constexpr const char* kName = "commits to different leaves";
+  explicit LeavesOfOneTree(Stage* stage) : Staged(stage), actors_{Actor(stage), Actor(stage), Actor(stage)} {}
+  // Once, before the stage is saved.
+  static void Fill(Stage* stage) {
+    Actor actor(stage);
+    const std::string text(100, 't');
+    for (int i = 0; i < 60; i++) {
+      const bool counter = i % 25 == 5;
+      CHECK_OK(actor.Set(stage->id("y"), Name(i).c_str(), counter ? IntInput(0) : TextInput(text)));
+    }
+  }
+  int thread_count() const override { return 3; }
+  void Run(int thread) override { Must(actors_[thread].Increment(stage_->id("y"), Name(5 + 25 * thread).c_str())); }
+  bool Ignores(const char* name) const override { return strcmp(name, "block") == 0 || strcmp(name, "load") == 0 || strcmp(name, "store") == 0; }
+  std::string Check() override {
+    for (int thread = 0; thread < 3; thread++) {
+      int64_t n = 0;
+      Must(actors_[0]->Read(0, [&](const ReadView& view) {
+        return GetValue(view, stage_->id("y"), TextKey(Name(5 + 25 * thread)).key(), [&](const ValueView& v) { n = v.integer; });
+      }));
+      if (n != 1) Note("a leaf has " + std::to_string(n) + " of 1 increment");
+    }
+    return Staged::Check();
+  }
+
+ private:
+  static std::string Name(int i) { return "key" + std::to_string(100 + i); }
+  Actor actors_[3];
+};
+
+TEST(CommitsToDifferentLeaves) {
+  Stage stage;
+  LeavesOfOneTree::Fill(&stage);
+  ExploreAll<LeavesOfOneTree>(&stage);
+}
+
 // -- the announcement of a committer does not rise between its reads and its last attempt --
 
 // The loser has read its container. Another commit to it makes the loser's attempt fail; a second one brings the container's root

@@ -38,6 +38,15 @@ struct Event {
 
 std::string KeyName(int key) { return "k" + std::to_string(key); }
 
+// Some neighbours share a leaf, others have enough between them for a leaf each: commits meet in one leaf, and pass in different ones.
+void StartKeys(Session* session) {
+  const std::string text(40, 't');
+  for (int k = 0; k < kKeys; k++) {
+    CHECK_OK(session->Set(kRootId, TextKey(KeyName(k)).key(), IntInput(0), 0));
+    for (int i = 0; k % 2 == 1 && i < 80; i++) CHECK_OK(session->Set(kRootId, TextKey(KeyName(k) + std::to_string(i)).key(), TextInput(text), 0));
+  }
+}
+
 Event SomeOperation(std::mt19937_64* random) {
   Event event{};
   event.kind = static_cast<Kind8>((*random)() % 4);
@@ -160,7 +169,7 @@ TEST(VersionsExplainEveryAnswer) {
     {
       auto session = OpenSession(folder.File("db"), options);
       REQUIRE(session != nullptr);
-      for (int k = 0; k < kKeys; k++) CHECK_OK(session->Set(kRootId, TextKey(KeyName(k)).key(), IntInput(0), 0));
+      StartKeys(session.get());
     }
     std::string detail;
     auto file = DatabaseFile::Open(folder.File("db"), options, &detail);
@@ -290,7 +299,7 @@ TEST(VersionsExplainEveryAnswerOfTheDead) {
     {
       auto session = OpenSession(path, QuietOptions());
       REQUIRE(session != nullptr);
-      for (int k = 0; k < kKeys; k++) CHECK_OK(session->Set(kRootId, TextKey(KeyName(k)).key(), IntInput(0), 0));
+      StartKeys(session.get());
       first = VersionOf(session.get()) + 1;
     }
     void* shared = mmap(nullptr, kProcesses * sizeof(Life), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

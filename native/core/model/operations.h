@@ -135,12 +135,17 @@ class Operations {
     bool stored = false;     // the tree has it: present, or expired and not yet cleaned away
     bool keyed = true;
     int64_t expires = 0;     // of what is stored
+    Ref root = kNullRef;     // of the tree when it was searched
+    LeafSwap swap;           // set by Write
   };
   Status Locate(uint64_t id, const PathStep& step, Place* place);
   Status Write(Place* place, const Key* key, Payload payload);
   // Builds a value and stores it. A value that a bounded Collection refuses (VALUE) is taken back: nothing has changed then.
   Status BuildAndWrite(Place* place, const Key* key, const Input& value, int64_t expires);
   Status TakeBack(const Payload& payload, uint64_t first_id);
+  // As Write and BuildAndWrite, for an operation that has looked at this entry of the container and at nothing else in it.
+  Status WriteAlone(Place* place, const Key* key, const Payload& payload);
+  Status BuildAndWriteAlone(Place* place, const Key* key, const Input& value, int64_t expires);
   Status Remove(Place* place);
   Status WriteStored(Place* place, const Key* key, const Payload& payload);
   Status RemoveStored(Place* place);

@@ -66,6 +66,7 @@ Status Transaction::Start(bool is_explicit) {
   now_ = is_explicit ? port::WallClockMicroseconds() : 0;
   poison_ = Status::Ok();
   state_count_ = 0;
+  swap_state_ = nullptr;
   index_.clear();
   writes_.Start(base_.version + 1, is_explicit);
   return Status::Ok();
@@ -241,8 +242,32 @@ Status Transaction::BuildVersion(const Base& on, Ref* root_record) {
   return Status::Ok();
 }
 
-// Whether every remembered container is in `newer` as it was in the base. Blocks of the base cannot have been reused, so
-// equal refs mean equal trees.
+void Transaction::NoteSwap(ContainerState* state, Ref before, const LeafSwap& swap) {
+  if (explicit_ || swap.old_leaf == kNullRef || before != state->base.tree()) return;
+  swap_state_ = state;
+  swap_root_ = state->now.tree();
+  swap_ = swap;
+}
+
+// Puts the changed leaf into the tree of a newer version of its container, where the old one still is.
+Status Transaction::SwapOnto(const ObjectEntry& newer, bool* swapped) {
+  ContainerState& state = *swap_state_;
+  *swapped = false;
+  if (state.now.tree() != swap_root_ || state.now.size != state.base.size) return Status::Ok();  // more than the leaf has changed
+  if (((newer.root ^ state.base.root) & ~kRefMask) != 0) return Status::Ok();                     // another kind, or bounds
+  Ref root;
+  PONGO_TRY(TreeWriter(mapping_, &writes_, true).Swap(&swap_, newer.tree(), &root, swapped));
+  if (!*swapped) return Status::Ok();
+  state.base.root = newer.root;
+  state.base.size = newer.size;
+  state.now.set_tree(root);
+  state.now.size = newer.size;
+  swap_root_ = root;
+  return Status::Ok();
+}
+
+// Whether every remembered container is in `newer` as it was in the base, but for what can be done again there at once. Blocks of
+// the base cannot have been reused, so equal refs mean equal trees, and equal leaves.
 Status Transaction::Unchanged(const Base& newer, bool* unchanged) {
   *unchanged = PONGO_PLANTED(11);
   for (size_t i = 0; i < state_count_ && !PONGO_PLANTED(11); i++) {
@@ -253,7 +278,11 @@ Status Transaction::Unchanged(const Base& newer, bool* unchanged) {
     bool present;
     PONGO_TRY(FindObject(mapping_, newer.table, state.id, &present, &entry));
     if (present != state.in_base) return Status::Ok();
-    if (present && state.content_read && (entry.root != state.base.root || entry.size != state.base.size)) return Status::Ok();
+    if (!present || !state.content_read || (entry.root == state.base.root && entry.size == state.base.size)) continue;
+    if (&state != swap_state_) return Status::Ok();
+    bool swapped;
+    PONGO_TRY(SwapOnto(entry, &swapped));
+    if (!swapped) return Status::Ok();
   }
   *unchanged = true;
   return Status::Ok();

@@ -6,7 +6,8 @@
 // Order of a commit (docs/design.md, "Commit"; each step is there for a reason):
 //   1. slot = V, then load the root word R.   2. Build, births version(R) + 1; remember each container that was read.
 //   3. CAS root R -> R', then raise V.        4. CAS lost: if all remembered containers are unchanged in the new R2, build
-//      only the object table and root record again on R2; else run the whole operation again. The slot never rises between
+//      only the object table and root record again on R2; if one has changed, but not in the only leaf that this operation has
+//      looked at and changed, the nodes above that leaf too; else run the whole operation again. The slot never rises between
 //      the first read and the last CAS.       5. Retire what was replaced, clear the slot.
 // Not thread-safe: belongs to one thread. Other processes see nothing before the CAS and everything after it. Killed before
 // the CAS: unreachable LIVE blocks, for the sweep. Killed after it: blocks that should be retired stay LIVE, for the sweep.
@@ -24,6 +25,7 @@
 #include "store/allocator.h"
 #include "store/thread_slot.h"
 #include "store/write_set.h"
+#include "tree/tree.h"
 #include "util/status.h"
 
 namespace pongo {
@@ -96,6 +98,9 @@ class Transaction {
   Status CreateAs(uint64_t id, uint8_t kind, ObjectEntry entry);
   // The containers made here that exist, with this id or a higher one.
   std::vector<uint64_t> CreatedSince(uint64_t first_id) const;
+  // The operation has changed one leaf of this container's tree, which was `before`, and looked at nothing else in it. If that is
+  // all that the transaction does to it, a commit of somebody else to other leaves is no conflict.
+  void NoteSwap(ContainerState* state, Ref before, const LeafSwap& swap);
   // The container goes; what its tree holds must have been released.
   Status Remove(ContainerState* state);
   void Changed(ContainerState* state) { state->changed = true; }
@@ -108,6 +113,11 @@ class Transaction {
   const Status& poison() const { return poison_; }
   bool dirty() const { return dirty_; }
   void set_dirty() { dirty_ = true; }
+  void NoteTreeChange() {
+    writes_.NoteActivity();
+    dirty_ = true;
+    swap_state_ = nullptr;
+  }
 
   WriteSet* writes() { return &writes_; }
   Mapping* mapping() const { return mapping_; }
@@ -118,6 +128,7 @@ class Transaction {
   uint64_t ParentOnto(const ContainerState& state, const ObjectEntry& newer) const;
   Status BuildVersion(const Base& on, Ref* root_record);
   Status Unchanged(const Base& newer, bool* unchanged);
+  Status SwapOnto(const ObjectEntry& newer, bool* swapped);
   void Finish();
 
   Mapping* mapping_;
@@ -136,6 +147,9 @@ class Transaction {
   Base base_;
   uint64_t committed_version_ = 0;
   Status poison_;
+  ContainerState* swap_state_ = nullptr;                 // what `swap_` was done to; null: nothing
+  Ref swap_root_ = kNullRef;                             // its tree since then
+  LeafSwap swap_;
   std::vector<std::unique_ptr<ContainerState>> states_;
   size_t state_count_ = 0;                               // states_ beyond it are kept for reuse
   std::unordered_map<uint64_t, ContainerState*> index_;  // only once there are many

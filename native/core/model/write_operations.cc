@@ -48,15 +48,14 @@ void Operations::Root(ContainerState* state, Ref root, int64_t delta) {
   state->now.set_tree(root);
   state->now.size += static_cast<uint64_t>(delta);
   state->changed = true;
-  txn_->writes()->NoteActivity();
-  txn_->set_dirty();
+  txn_->NoteTreeChange();
 }
 
 Status Operations::Locate(uint64_t id, const PathStep& step, Place* place) {
   PONGO_TRY(txn_->Read(id, &place->state));
   if (!place->state->exists) return kNoContainer;
   place->keyed = place->state->now.kind() != static_cast<uint8_t>(Kind::kList);
-  const Ref root = place->state->now.tree();
+  const Ref root = place->root = place->state->now.tree();
   place->present = place->stored = false;
   TreeWriter tree(txn_->mapping(), txn_->writes(), place->keyed);
   if (place->keyed) {
@@ -95,6 +94,18 @@ Status Operations::BuildAndWrite(Place* place, const Key* key, const Input& valu
   return written;
 }
 
+Status Operations::WriteAlone(Place* place, const Key* key, const Payload& payload) {
+  PONGO_TRY(Write(place, key, payload));
+  if (!place->state->now.bounded()) txn_->NoteSwap(place->state, place->root, place->swap);
+  return Status::Ok();
+}
+
+Status Operations::BuildAndWriteAlone(Place* place, const Key* key, const Input& value, int64_t expires) {
+  PONGO_TRY(BuildAndWrite(place, key, value, expires));
+  if (!place->state->now.bounded()) txn_->NoteSwap(place->state, place->root, place->swap);
+  return Status::Ok();
+}
+
 // What was built and not stored goes. Containers from first_id on are of this build: whatever else it names is older.
 Status Operations::TakeBack(const Payload& payload, uint64_t first_id) {
   if (payload.local == nullptr && IsBlock(payload.word)) txn_->writes()->Drop(BlockRef(payload.word));
@@ -113,7 +124,7 @@ Status Operations::WriteStored(Place* place, const Key* key, const Payload& payl
   int64_t delta = 0;
   if (place->stored) {
     const Word old = place->path.leaf().word(place->path.leaf_index());
-    PONGO_TRY(tree.Replace(&place->path, payload, &root));
+    PONGO_TRY(tree.Replace(&place->path, payload, &root, place->keyed ? &place->swap : nullptr));
     PONGO_TRY(ReleaseWord(txn_, old, place->state->id));
   } else if (root == kNullRef) {
     PONGO_TRY(tree.InsertFirst(key, payload, &root));
@@ -225,7 +236,7 @@ Status Operations::SetStep(uint64_t id, const PathStep& step, const Input& value
   const int64_t instant = expires ? ExpiryInstant(expiry) : (flags & kSetKeepExpiry) != 0 && place.present ? place.expires : 0;
   if (expires && instant <= txn_->now())  // gone as soon as it is there
     return place.stored ? Guard([&] { return Remove(&place); }) : Status::Ok();
-  return Guard([&] { return BuildAndWrite(&place, &step.key, value, instant); });
+  return Guard([&] { return BuildAndWriteAlone(&place, &step.key, value, instant); });
 }
 
 Status Operations::Set(uint64_t id, const Key& key, const Input& value, uint32_t flags, const Expiry& expiry) {
@@ -366,7 +377,7 @@ Status Operations::IncrementStep(uint64_t id, const PathStep& step, const ValueV
     Payload payload;
     PONGO_TRY(builder_->FromView(sum.view, &payload));
     payload.expires = place.present ? place.expires : 0;  // a counter keeps its expiry
-    PONGO_TRY(Write(&place, &step.key, payload));
+    PONGO_TRY(WriteAlone(&place, &step.key, payload));
     result(sum.view);
     return Status::Ok();
   });
@@ -400,7 +411,7 @@ Status Operations::CompareAndSetStep(uint64_t id, const PathStep& step, const In
   if (!*swapped) return Status::Ok();
   if (next == nullptr) return place.present ? Guard([&] { return Remove(&place); }) : Status::Ok();
   if (!place.keyed && !place.present) return ListSet(id, static_cast<uint64_t>(step.index), *next);
-  return Guard([&] { return BuildAndWrite(&place, &step.key, *next, 0); });
+  return Guard([&] { return BuildAndWriteAlone(&place, &step.key, *next, 0); });
 }
 
 Status Operations::CompareAndSet(uint64_t id, const Key& key, const Input* expected, const Input* next, bool* swapped) {

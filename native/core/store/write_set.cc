@@ -96,6 +96,14 @@ void WriteSet::Drop(Ref ref) {
   }
 }
 
+bool WriteSet::Undo(const Mark& from, const Mark& to) {
+  if (!table_.empty()) return false;
+  for (size_t i = to.fresh; i-- > from.fresh;) allocator_->Discard(fresh_[i]);
+  fresh_.erase(fresh_.begin() + static_cast<ptrdiff_t>(from.fresh), fresh_.begin() + static_cast<ptrdiff_t>(to.fresh));
+  replaced_.erase(replaced_.begin() + static_cast<ptrdiff_t>(from.replaced), replaced_.begin() + static_cast<ptrdiff_t>(to.replaced));
+  return true;
+}
+
 void WriteSet::Committed(uint64_t version) {
   for (const Ref ref : replaced_) allocator_->Retire(ref, version);
   fresh_.clear();

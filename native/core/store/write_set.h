@@ -32,6 +32,16 @@ class WriteSet {
   // The transaction no longer uses this block: taken back if fresh, else retired at commit.
   void Drop(Ref ref);
 
+  // A place in the order of what was made and dropped.
+  struct Mark {
+    size_t fresh = 0;
+    size_t replaced = 0;
+  };
+  Mark mark() const { return {fresh_.size(), replaced_.size()}; }
+  // Takes back what was made and dropped between two marks, none of which was dropped or made again since. False when there are
+  // too many blocks to know them by their places; nothing has changed then.
+  bool Undo(const Mark& from, const Mark& to);
+
   // After the commit of `version`: retires what was replaced.
   void Committed(uint64_t version);
   // Takes back all fresh blocks.

@@ -38,6 +38,18 @@ struct Path {
   uint32_t& leaf_index() { return index[depth - 1]; }
 };
 
+// A change that gave one leaf of a tree another content and left all else as it was: enough to make the same change to another
+// version of the tree that has the same leaf.
+struct LeafSwap {
+  Ref old_leaf = kNullRef;  // null: the change was another one
+  Ref new_leaf = kNullRef;
+  uint32_t depth = 0;
+  uint32_t index[kLevelMax + 1];
+  // Between them the nodes above were copied.
+  WriteSet::Mark above_begin;
+  WriteSet::Mark above_end;
+};
+
 class TreeReader {
  public:
   TreeReader(Mapping* mapping, bool keyed) : mapping_(mapping), keyed_(keyed) {}
@@ -97,7 +109,10 @@ class TreeWriter : public TreeReader {
   // Each takes the path of the last Seek and sets the new root; the path is used up.
   // `key` is null for sequences. Values that are dropped must have been released by the caller (block words, links).
   Status Insert(Path* path, const Key* key, const Payload& payload, Ref* root);
-  Status Replace(Path* path, const Payload& payload, Ref* root);
+  // `swap`, unless null, is set when the leaf is all that changes.
+  Status Replace(Path* path, const Payload& payload, Ref* root, LeafSwap* swap = nullptr);
+  // Makes the same change to another version of the tree. *swapped is false where that has another leaf in this place.
+  Status Swap(LeafSwap* swap, Ref base, Ref* root, bool* swapped);
   // The entry keeps its value and gets another expiry; 0: none.
   Status ReplaceExpiry(Path* path, int64_t expires, Ref* root);
   Status Erase(Path* path, Ref* root);
@@ -124,6 +139,7 @@ class TreeWriter : public TreeReader {
     std::vector<uint8_t> separator;
   };
   Status Separator(const LeafItem& left, const LeafItem& right, std::vector<uint8_t>* separator);
+  Status RiseSwapped(Path* path, const Node& leaf, Ref* root, LeafSwap* swap);
   Status Rise(Path* path, Change* change, int64_t delta, Ref* root);
   Status Rebuild(Path* path, std::vector<LeafItem> items, const Payload& payload, Ref* root);
   Status SplitInner(Node* inner, uint32_t at, Change* below, Change* change);

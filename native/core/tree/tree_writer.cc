@@ -3,6 +3,7 @@
 
 #include "tree/tree.h"
 #include "util/check.h"
+#include "util/testing.h"
 
 namespace pongo {
 namespace {
@@ -142,7 +143,7 @@ Status TreeWriter::Insert(Path* path, const Key* key, const Payload& payload, Re
   return Rise(path, &change, 1, root);
 }
 
-Status TreeWriter::Replace(Path* path, const Payload& payload, Ref* root) {
+Status TreeWriter::Replace(Path* path, const Payload& payload, Ref* root, LeafSwap* swap) {
   Node& leaf = path->leaf();
   const uint32_t at = path->leaf_index();
   Change change;
@@ -160,12 +161,49 @@ Status TreeWriter::Replace(Path* path, const Payload& payload, Ref* root) {
   if (owned.value()) {
     editor_.ReplaceValue(&quick, at, payload);
     if (expires) editor_.SetExpiry(&quick, at, payload.expires);
+    if (swap != nullptr && quick.ref() != leaf.ref()) return RiseSwapped(path, quick, root, swap);
     change.left = quick;
     return Rise(path, &change, 0, root);
   }
   std::vector<LeafItem> items;
   PONGO_TRY(editor_.Explode(leaf, &items));
   return Rebuild(path, std::move(items), payload, root);
+}
+
+Status TreeWriter::RiseSwapped(Path* path, const Node& leaf, Ref* root, LeafSwap* swap) {
+  swap->old_leaf = path->leaf().ref();
+  swap->new_leaf = leaf.ref();
+  swap->depth = path->depth;
+  std::copy_n(path->index, path->depth, swap->index);
+  swap->above_begin = writes()->mark();
+  Change change;
+  change.left = leaf;
+  PONGO_TRY(Rise(path, &change, 0, root));
+  swap->above_end = writes()->mark();
+  return Status::Ok();
+}
+
+Status TreeWriter::Swap(LeafSwap* swap, Ref base, Ref* root, bool* swapped) {
+  *swapped = false;
+  Path path;
+  Ref ref = base;
+  int level = -1;
+  for (uint32_t d = 0; d < swap->depth; d++) {
+    if (ref == kNullRef || (d + 1 == swap->depth && ref != swap->old_leaf && !PONGO_PLANTED(29))) return Status::Ok();
+    Node& node = path.nodes[d];
+    PONGO_TRY(Open(ref, level, &node));
+    if (node.leaf() != (d + 1 == swap->depth) || swap->index[d] >= node.count()) return Status::Ok();
+    path.index[d] = swap->index[d];
+    path.depth = d + 1;
+    if (node.leaf()) break;
+    ref = node.child(swap->index[d]);
+    level = static_cast<int>(node.level()) - 1;
+  }
+  if (!writes()->Undo(swap->above_begin, swap->above_end)) return Status::Ok();
+  Node leaf;
+  PONGO_TRY(Open(swap->new_leaf, 0, &leaf));
+  *swapped = true;
+  return RiseSwapped(&path, leaf, root, swap);
 }
 
 // The leaf of the path anew, with another payload for its entry.
