@@ -1,6 +1,9 @@
 // Defects that were found by review around collection and shapes: each test fails without its fix.
 
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -126,6 +129,42 @@ bool CollectorHasBegun(Mapping* mapping) {
     for (uint32_t i = 0; i < std::min(mapping->slot_line(slot)->pin_count.load(), kPinCells); i++)
       if (mapping->slot_area(slot)->pins[i].version.load() == version) return true;
   return false;
+}
+
+// A collection takes long, and a thread comes and goes by what it shows: each kOverflowCell was noted until the end.
+TEST(WhatIsDroppedDuringACollectionTakesMemoryWithoutEnd) {
+  const Folder folder;
+  Hog hog(folder.File("db"));
+  ControlHeader* header = hog.mapping()->header();
+  ThreadSlot slot(hog.mapping());
+  REQUIRE(slot.Claim().ok());
+  {
+    Pidcache cells(&slot, nullptr);
+    const auto come_and_go = [&](uint32_t times) {
+      for (uint32_t i = 0; i < times; i++) cells.Unpin(cells.Pin(kRootId));
+    };
+    const uint64_t epoch = header->gc_epoch.load();
+    REQUIRE(epoch % 2 == 0);
+    header->gc_epoch.store(epoch + 1);
+    come_and_go(2 * kCellsPerPage);
+    CHECK(slot.line()->cells_full.load() != 0);
+#ifdef __GLIBC__
+    const auto in_use = [] {
+      const struct mallinfo2 figures = mallinfo2();
+      return figures.uordblks + figures.hblkhd;
+    };
+    const size_t before = in_use();
+    come_and_go(1'000'000);
+    CHECK(in_use() < before + (1u << 20));
+#endif
+    header->gc_epoch.store(epoch + 3);  // over, and the next one has begun
+    CHECK_EQ(cells.Pin(kRootId), kCellsPerPage - 1);
+    CHECK_EQ(slot.line()->cells_full.load(), 0u);
+    cells.Unpin(kCellsPerPage - 1);
+    header->gc_epoch.store(epoch);
+    come_and_go(1);
+  }
+  slot.Release();
 }
 
 // A thread that got no page of cells, for the file was full, shows a container all the same. It puts it back after the

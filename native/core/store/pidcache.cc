@@ -1,6 +1,7 @@
 #include "store/pidcache.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "util/check.h"
 
@@ -53,19 +54,16 @@ void Pidcache::Free(uint32_t cell) {
   free_.push_back(cell);
 }
 
-// Frees what was dropped during collections that are over.
-void Pidcache::FreeDropped() {
-  const uint64_t epoch = slot_->mapping()->header()->gc_epoch.load(std::memory_order_acquire);
-  if (dropped_.front().second == epoch) return;  // in the order of their epochs
-  std::erase_if(dropped_, [&](const std::pair<uint32_t, uint64_t>& drop) {
-    if (drop.second == epoch) return false;
-    Free(drop.first);
-    return true;
-  });
+// Frees what was dropped during a collection that is over.
+void Pidcache::FreeDropped(uint64_t epoch) {
+  if (dropped_epoch_ == epoch) return;
+  overflow_dropped_ = false;
+  for (const uint32_t cell : dropped_) Free(cell);
+  dropped_.clear();
 }
 
 uint32_t Pidcache::Pin(uint64_t id) {
-  if (!dropped_.empty()) FreeDropped();
+  if (!dropped_.empty()) FreeDropped(slot_->mapping()->header()->gc_epoch.load(std::memory_order_acquire));
   if (free_.empty() && !AddPage()) {
     overflow_++;
     slot_->line()->cells_full.store(1, std::memory_order_seq_cst);
@@ -80,17 +78,23 @@ uint32_t Pidcache::Pin(uint64_t id) {
 
 void Pidcache::Unpin(uint32_t cell) {
   if (cell == kNoCell) return;
-  if (!dropped_.empty()) FreeDropped();
   const uint64_t epoch = slot_->mapping()->header()->gc_epoch.load(std::memory_order_seq_cst);
+  if (!dropped_.empty()) FreeDropped(epoch);
   if (epoch % 2 == 0) {
     Free(cell);
     return;
   }
-  if (cell != kOverflowCell) {
+  dropped_epoch_ = epoch;
+  if (cell == kOverflowCell) {
+    if (std::exchange(overflow_dropped_, true)) {
+      overflow_--;
+      return;
+    }
+  } else {
     Atomic64* word = Cell(cell);
     word->store(DroppedCell(CellId(word->load(std::memory_order_relaxed)), epoch), std::memory_order_seq_cst);
   }
-  dropped_.emplace_back(cell, epoch);
+  dropped_.push_back(cell);
 }
 
 bool EachCell(Mapping* mapping, uint32_t slot, FunctionRef<void(uint64_t cell)> visit) {

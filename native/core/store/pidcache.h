@@ -9,7 +9,6 @@
 #define PONGO_STORE_PIDCACHE_H_
 
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include "store/allocator.h"
@@ -32,13 +31,17 @@ class Pidcache {
   Atomic64* Cell(uint32_t cell) const;
   bool AddPage();
   void Free(uint32_t cell);
-  void FreeDropped();
+  void FreeDropped(uint64_t epoch);
 
   ThreadSlot* slot_;
   Allocator* allocator_;
   std::vector<uint32_t> free_;
-  std::vector<std::pair<uint32_t, uint64_t>> dropped_;  // cell, epoch
-  uint64_t overflow_ = 0;                               // kOverflowCells that are out
+  // Dropped during the collection of dropped_epoch_. However long it takes, no more than there are cells: one kOverflowCell
+  // stands for all.
+  std::vector<uint32_t> dropped_;
+  uint64_t dropped_epoch_ = 0;
+  bool overflow_dropped_ = false;
+  uint64_t overflow_ = 0;  // kOverflowCells that are out, or dropped_
 };
 
 // All containers named by the cells of all threads, for the collection of this epoch. False when some thread has more
