@@ -41,10 +41,10 @@ class ParallelBuild(build_ext):
 
     def build_extension(self, extension):
         compiler = self.compiler
-        # The compiler of the extension's language is chosen here and not by setuptools, which takes the first word of CXX
-        # for all of it: "ccache g++" would link without the C++ library.
+        # The compiler of the extension's language is chosen here and not by a setuptools without linkers of its own for C++,
+        # which takes the first word of CXX for all of it: "ccache g++" would link without the C++ library.
         compiler.compiler_so = [part for part in compiler.compiler_so if part != '-Wstrict-prototypes']
-        if compiler.compiler_cxx:
+        if compiler.compiler_cxx and not hasattr(compiler, 'linker_so_cxx'):
             compiler.linker_so[0 : self._driver(compiler.linker_so)] = self._cxx(compiler)
             compiler.compiler_cxx = compiler.linker_so[:1]
         newest_header = max((root / path).stat().st_mtime for path in extension.depends)
