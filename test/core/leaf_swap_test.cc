@@ -5,6 +5,7 @@
 #include <string>
 
 #include "database_impl.h"
+#include "format/wire_writer.h"
 #include "store_support.h"
 
 namespace pongo {
@@ -39,12 +40,16 @@ class Writer {
     CHECK_OK(impl_->transaction.Commit(&committed));
     return committed;
   }
+  template <class F>
+  Status Write(F&& body) {
+    return impl_->Write(false, body);
+  }
   Status Set(int key, int64_t value) {
-    return impl_->Write(false, [&](Operations& o) { return o.Set(kRootId, TextKey(Name(key)).key(), IntInput(value), 0); });
+    return Write([&](Operations& o) { return o.Set(kRootId, TextKey(Name(key)).key(), IntInput(value), 0); });
   }
   Status Delete(int key) {
     bool present;
-    return impl_->Write(false, [&](Operations& o) { return o.Delete(kRootId, TextKey(Name(key)).key(), &present); });
+    return Write([&](Operations& o) { return o.Delete(kRootId, TextKey(Name(key)).key(), &present); });
   }
   int64_t Get(int key) {
     int64_t value = -1;
@@ -127,6 +132,85 @@ TEST(TwoChangesOfATreeAreAConflict) {
   CHECK_OK(f.other.Set(150, -150));
   CHECK(!f.ours.Commit());
   CHECK(f.ours.Get(10) == 10 && f.ours.Get(12) == 12);
+}
+
+Input ContainerInput(Kind kind, uint64_t id) {
+  Input input;
+  input.view.type = ValueView::Type::kContainer;
+  input.view.kind = kind;
+  input.view.id = id;
+  return input;
+}
+
+// The entry that the path went through is in another leaf of the same container.
+TEST(APathThroughTheContainerItselfIsAConflict) {
+  Fixture f;
+  CHECK_OK(f.other.Write([&](Operations& o) { return o.Set(kRootId, TextKey(Name(150)).key(), ContainerInput(Kind::kDict, kRootId), 0); }));
+  CHECK_OK(f.ours.Begin([&](Operations& o) -> Status {
+    const TextKey through(Name(150)), key(Name(10));
+    const PathStep steps[] = {{.key = through.key()}, {.key = key.key()}};
+    uint64_t container;
+    const PathStep* last;
+    PONGO_TRY(o.ResolvePath(kRootId, steps, 2, &container, &last));
+    return o.SetStep(container, *last, IntInput(-10), 0);
+  }));
+  CHECK_OK(f.other.Set(150, -150));
+  CHECK(!f.ours.Commit());
+  CHECK(f.ours.Get(10) == 10 && f.ours.Get(150) == -150);
+}
+
+// What was compared is a Dict that holds the container, and with it all its entries.
+TEST(AComparisonWithTheContainerItselfIsAConflict) {
+  Fixture f;
+  std::vector<uint8_t> holder, expected;
+  WireWriter writer(&holder);
+  writer.Dict(1);
+  writer.String(reinterpret_cast<const uint8_t*>("root"), 4);
+  writer.Container(static_cast<uint8_t>(Kind::kDict), kRootId);
+  uint64_t id = 0;
+  CHECK_OK(f.other.Write([&](Operations& o) -> Status {
+    PONGO_TRY(o.Create(Kind::kDict, holder.data(), holder.size(), &id));
+    return o.Set(kRootId, TextKey(Name(10)).key(), ContainerInput(Kind::kDict, id), 0);
+  }));
+  WireWriter wire(&expected);
+  wire.Dict(1);
+  wire.String(reinterpret_cast<const uint8_t*>("root"), 4);
+  wire.Dict(kKeys);
+  for (int i = 0; i < kKeys; i++) {
+    wire.String(reinterpret_cast<const uint8_t*>(Name(i).data()), static_cast<uint32_t>(Name(i).size()));
+    if (i == 10)
+      wire.Container(static_cast<uint8_t>(Kind::kDict), id);
+    else
+      wire.Int(i);
+  }
+  Input was;
+  was.wire = expected.data();
+  was.wire_size = expected.size();
+  const Input next = IntInput(-10);
+  bool same = false;
+  CHECK_OK(f.ours.Begin([&](Operations& o) { return o.CompareAndSet(kRootId, TextKey(Name(10)).key(), &was, &next, &same); }));
+  CHECK(same);
+  CHECK_OK(f.other.Set(150, -150));
+  CHECK(!f.ours.Commit());
+}
+
+// In a damaged file: what follows the change of the entry changes the same tree once more.
+TEST(ACollectionThatIsItsOwnCompanionIsAConflict) {
+  Fixture f;
+  const auto expiring = [](int64_t days) {
+    return Expiry{.kind = Expiry::Kind::kAfter, .microseconds = days * 86'400'000'000};
+  };
+  const auto set = [&](int64_t days) {
+    return [&, days](Operations& o) { return o.Set(kRootId, TextKey(Name(10)).key(), IntInput(days), 0, expiring(days)); };
+  };
+  CHECK_OK(f.other.Write([&](Operations& o) { return o.Set(kRootId, TextKey(Name(11)).key(), IntInput(0), 0, expiring(1)); }));
+  KeyBuffer owner;
+  CHECK_OK(owner.AddInt(kRootId));
+  CHECK_OK(f.other.Write([&](Operations& o) { return o.Set(kCompanionsId, owner.key(), ContainerInput(Kind::kCollection, kRootId), 0); }));
+  CHECK_OK(f.other.Write(set(2)));
+  CHECK_OK(f.ours.Begin(set(3)));
+  CHECK_OK(f.other.Set(150, -150));
+  CHECK(!f.ours.Commit());
 }
 
 TEST(AnInsertIsAConflict) {

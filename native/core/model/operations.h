@@ -143,7 +143,7 @@ class Operations {
   // Builds a value and stores it. A value that a bounded Collection refuses (VALUE) is taken back: nothing has changed then.
   Status BuildAndWrite(Place* place, const Key* key, const Input& value, int64_t expires);
   Status TakeBack(const Payload& payload, uint64_t first_id);
-  // As Write and BuildAndWrite, for an operation that has looked at this entry of the container and at nothing else in it.
+  // As Write and BuildAndWrite, for an operation whose only change to the container this is.
   Status WriteAlone(Place* place, const Key* key, const Payload& payload);
   Status BuildAndWriteAlone(Place* place, const Key* key, const Input& value, int64_t expires);
   Status Remove(Place* place);

@@ -71,6 +71,7 @@ Status ReadView::Lookup(uint64_t id, bool* present, ObjectEntry* entry) const {
   if (transaction_ == nullptr) return FindObject(mapping_, table_, id, present, entry);
   ContainerState* state;
   PONGO_TRY(transaction_->Read(id, &state));
+  state->searches++;
   *present = state->exists;
   *entry = state->now;
   return Status::Ok();

@@ -253,6 +253,7 @@ void Transaction::NoteSwap(ContainerState* state, Ref before, const LeafSwap& sw
 Status Transaction::SwapOnto(const ObjectEntry& newer, bool* swapped) {
   ContainerState& state = *swap_state_;
   *swapped = false;
+  if (state.searches != 1) return Status::Ok();  // a path or a comparison has led through it as well
   if (state.now.tree() != swap_root_ || state.now.size != state.base.size) return Status::Ok();  // more than the leaf has changed
   if (((newer.root ^ state.base.root) & ~kRefMask) != 0) return Status::Ok();                     // another kind, or bounds
   Ref root;

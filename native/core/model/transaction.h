@@ -55,6 +55,7 @@ struct ContainerState {
   bool content_read = false;     // a conflict if its tree changed meanwhile
   bool changed = false;
   bool removed = false;          // exists in the base and is taken out of the object table
+  uint32_t searches = 0;         // how often it was looked into, for an entry or for all
   int64_t link_delta = 0;
   int64_t parent_net = 0;        // links from now.parent_id() that were added, less those removed
   // now.parent_id() surely holds the container. Removing the only known link makes the parent unknown.
@@ -98,8 +99,8 @@ class Transaction {
   Status CreateAs(uint64_t id, uint8_t kind, ObjectEntry entry);
   // The containers made here that exist, with this id or a higher one.
   std::vector<uint64_t> CreatedSince(uint64_t first_id) const;
-  // The operation has changed one leaf of this container's tree, which was `before`, and looked at nothing else in it. If that is
-  // all that the transaction does to it, a commit of somebody else to other leaves is no conflict.
+  // The operation has changed one leaf of this container's tree, which was `before`. If that is all that the transaction does to
+  // it, and it has not looked at anything else in it, a commit of somebody else to other leaves is no conflict.
   void NoteSwap(ContainerState* state, Ref before, const LeafSwap& swap);
   // The container goes; what its tree holds must have been released.
   Status Remove(ContainerState* state);

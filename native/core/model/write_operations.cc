@@ -54,6 +54,7 @@ void Operations::Root(ContainerState* state, Ref root, int64_t delta) {
 Status Operations::Locate(uint64_t id, const PathStep& step, Place* place) {
   PONGO_TRY(txn_->Read(id, &place->state));
   if (!place->state->exists) return kNoContainer;
+  place->state->searches++;
   place->keyed = place->state->now.kind() != static_cast<uint8_t>(Kind::kList);
   const Ref root = place->root = place->state->now.tree();
   place->present = place->stored = false;
