@@ -349,11 +349,13 @@ Status Session::Commit(bool* committed) {
   *committed = false;
   if (!s.transaction.active()) return Status(Code::kARG, "no transaction is open in this handle");
   const bool wrote = s.transaction.dirty();
+  const bool awaited = s.durability == Durability::kSync;
   if (wrote && s.file->read_only()) {
     s.transaction.Abort();
     s.explicit_attempts.reset();
     return kReadOnly;
   }
+  s.transaction.set_awaited(awaited);
   const Status status = s.transaction.Commit(committed);
   if (!status.ok()) {
     s.explicit_attempts.reset();
@@ -361,7 +363,7 @@ Status Session::Commit(bool* committed) {
   }
   if (!*committed) return Status::Ok();
   s.explicit_attempts.reset();
-  return wrote && s.durability == Durability::kSync ? s.SyncTo(s.transaction.committed_version()) : Status::Ok();
+  return wrote && awaited ? s.SyncTo(s.transaction.committed_version()) : Status::Ok();
 }
 
 Status Session::Abort() {

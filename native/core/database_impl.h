@@ -122,6 +122,8 @@ class SessionImpl {
     }
     explicit_attempts.reset();  // not run again: its turn is over, or this write would wait for it
     Turn::Attempts attempts(&turn);
+    const bool awaited = sync || durability == Durability::kSync;
+    transaction.set_awaited(awaited);
     bool checkpointed = false;
     int waits = 0;
     for (;;) {
@@ -153,7 +155,7 @@ class SessionImpl {
       turn.Lost(&attempts);
       restart();
     }
-    if (sync || durability == Durability::kSync) return SyncTo(transaction.committed_version());
+    if (awaited) return SyncTo(transaction.committed_version());
     return Status::Ok();
   }
 

@@ -40,7 +40,8 @@ static_assert(offsetof(Superblock, id_key) == 96);
 struct RootRecord {
   uint8_t kind;              // 0   NodeKind::kRoot
   uint8_t object_levels;     // 1   height of the object table; 0 = empty
-  uint8_t reserved0[6];      // 2   zero
+  uint8_t size_class;        // 2   of the block that holds it, which a root word does not tell
+  uint8_t reserved0[5];      // 3   zero
   uint64_t version;          // 8
   Ref object_table;          // 16
   uint64_t container_count;  // 24  entries of the object table

@@ -256,6 +256,7 @@ Status Copier::Run(const Base& base, Ref* root, uint64_t* length) {
   RootRecord record{};
   record.kind = static_cast<uint8_t>(NodeKind::kRoot);
   record.object_levels = static_cast<uint8_t>(table.levels);
+  record.size_class = static_cast<uint8_t>(ClassForSize(sizeof record));
   record.version = base.version;
   record.object_table = table.root;
   record.container_count = containers;

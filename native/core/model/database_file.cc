@@ -381,6 +381,7 @@ Status DatabaseFile::CreateDatabase(const port::File& data) {
   std::memset(&record, 0, sizeof record);
   record.kind = static_cast<uint8_t>(NodeKind::kRoot);
   record.object_levels = static_cast<uint8_t>(table.levels);
+  record.size_class = static_cast<uint8_t>(RefClass(ref));
   record.version = 1;
   record.object_table = table.root;
   record.container_count = 2;
@@ -408,7 +409,7 @@ Status DatabaseFile::Rebuild(const Superblock& superblock) {
 
   Base base;
   PONGO_TRY(ReadBase(&mapping_, MakeRootWord(superblock.root, superblock.version), &base));
-  if (base.version != superblock.version) return Status(Code::kCORRUPT, "the root record is not the one that the superblock names");
+  if (base.version != superblock.version || base.record != (superblock.root & kRefMask)) return Status(Code::kCORRUPT, "the root record is not the one that the superblock names");
   uint64_t last_id;
   PONGO_TRY(LastObject(&mapping_, base.table, &last_id));
   header->container_id_next.store(std::max(last_id + 1, superblock.container_id_next), std::memory_order_seq_cst);
@@ -430,12 +431,13 @@ Status DatabaseFile::Rebuild(const Superblock& superblock) {
   PONGO_TRY(allocated);
   uint64_t size;
   uint8_t* bytes = mapping_.Block(ref, &size);
-  auto record = Load<RootRecord>(mapping_.data() + RootWordOffset(base.word));
+  auto record = Load<RootRecord>(mapping_.data() + RefOffset(base.record));
+  record.size_class = static_cast<uint8_t>(RefClass(ref));
   record.version = version;
   Store(bytes, record);
   header->root.store(MakeRootWord(ref, version), std::memory_order_seq_cst);
   header->version.store(version, std::memory_order_seq_cst);
-  allocator.Retire(MakeRef(RootWordOffset(base.word), 0), version);
+  allocator.Retire(base.record, version);
   bool wrote;
   PONGO_TRY(Checkpoint(&slot, checkpoint_, version, false, &wrote));
   slot.Release();

@@ -53,7 +53,7 @@ bool Covers(uint32_t levels, uint64_t id) { return levels > 0 && levels <= kLeve
 
 Status NewNode(WriteSet* writes, uint32_t level, uint32_t capacity, TableNode* node) {
   const uint32_t width = level == 0 ? sizeof(ObjectEntry) : sizeof(Ref);
-  PONGO_TRY(writes->Allocate(sizeof(NodeHeader) + uint64_t{capacity} * width, &node->ref, &node->bytes, &node->size));
+  PONGO_TRY(writes->Allocate(sizeof(NodeHeader) + uint64_t{capacity} * width, &node->ref, &node->bytes, &node->size, Placement::kTop));
   std::memset(&node->header, 0, sizeof node->header);
   node->header.kind = static_cast<uint8_t>(level == 0 ? NodeKind::kObjectLeaf : NodeKind::kObjectInner);
   node->header.level = static_cast<uint8_t>(level);

@@ -7,7 +7,7 @@
 namespace pongo {
 
 Status WalkVersion(Mapping* mapping, const Base& base, FunctionRef<Status(Ref block)> block, ReachCounts* counts) {
-  PONGO_TRY(block(MakeRef(RootWordOffset(base.word), 0)));
+  PONGO_TRY(block(base.record));
   return WalkObjects(mapping, base.table, block, [&](uint64_t id, const ObjectEntry& entry) -> Status {
     counts->containers++;
     if (id > counts->container_id_max) counts->container_id_max = id;

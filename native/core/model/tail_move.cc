@@ -229,7 +229,7 @@ Status TailMover::MoveAll() {
   Ref shapes_tree = registry.tree();
   if (shapes_tree != kNullRef) PONGO_TRY(MoveTree(true, -1, &shapes_tree));
   // What leads to an entry that is stored again is written anew: the root record, and the nodes of the table on the way.
-  bool on_the_way = LiesBehind(MakeRef(RootWordOffset(base.word), 0));
+  bool on_the_way = LiesBehind(base.record);
   return WalkObjects(
       mapping_, base.table,
       [&](Ref block) {

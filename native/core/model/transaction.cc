@@ -25,8 +25,10 @@ Status ReadBase(Mapping* mapping, uint64_t root_word, Base* base) {
   const uint8_t* bytes = mapping->Block(MakeRef(offset, 0), &size);
   if (PONGO_DAMAGED(bytes == nullptr)) return Status(Code::kCORRUPT, "the root points outside the file");
   const auto record = Load<RootRecord>(bytes);
-  if (PONGO_DAMAGED(record.kind != static_cast<uint8_t>(NodeKind::kRoot))) return Status(Code::kCORRUPT, "the root record holds impossible bytes");
+  if (PONGO_DAMAGED(record.kind != static_cast<uint8_t>(NodeKind::kRoot) || record.size_class >= kClassCount))
+    return Status(Code::kCORRUPT, "the root record holds impossible bytes");
   base->word = root_word;
+  base->record = MakeRef(offset, record.size_class);
   base->version = record.version;
   base->table.root = record.object_table & kRefMask;
   base->table.levels = record.object_levels;
@@ -69,6 +71,7 @@ Status Transaction::Start(bool is_explicit) {
   swap_state_ = nullptr;
   index_.clear();
   writes_.Start(base_.version + 1, is_explicit);
+  writes_.StaySideBySide(awaited_ && !is_explicit, {});
   return Status::Ok();
 }
 
@@ -192,6 +195,8 @@ uint64_t Transaction::ParentOnto(const ContainerState& state, const ObjectEntry&
 // The object table and root record of the next version, on top of `on`.
 Status Transaction::BuildVersion(const Base& on, Ref* root_record) {
   table_writes_.Start(on.version + 1, false);
+  // A table of one node may have a larger block than it needs; a large one would waste many.
+  table_writes_.StaySideBySide(awaited_ && on.table.levels <= 1, writes_.run());
   unlinked_ = 0;
   ObjectTable table = on.table;
   uint64_t containers = on.containers;
@@ -226,19 +231,21 @@ Status Transaction::BuildVersion(const Base& on, Ref* root_record) {
     if (added) containers++;
     if (links == 0 && state.link_delta < 0) unlinked_++;
   }
+  table_writes_.StaySideBySide(awaited_, table_writes_.run());
   uint8_t* bytes;
   uint64_t size;
-  PONGO_TRY(table_writes_.Allocate(sizeof(RootRecord), root_record, &bytes, &size));
+  PONGO_TRY(table_writes_.Allocate(sizeof(RootRecord), root_record, &bytes, &size, Placement::kTop));
   RootRecord record;
   std::memset(&record, 0, sizeof record);
   record.kind = static_cast<uint8_t>(NodeKind::kRoot);
   record.object_levels = static_cast<uint8_t>(table.levels);
+  record.size_class = static_cast<uint8_t>(RefClass(*root_record));
   record.version = on.version + 1;
   record.object_table = table.root;
   record.container_count = containers;
   Store(bytes, record);
   // The record that the new one takes the place of.
-  table_writes_.Drop(MakeRef(RootWordOffset(on.word), 0));
+  table_writes_.Drop(on.record);
   return Status::Ok();
 }
 

@@ -33,6 +33,7 @@ namespace pongo {
 // A version of the database as a reader holds it.
 struct Base {
   uint64_t word = 0;
+  Ref record = kNullRef;  // the root record
   uint64_t version = 0;
   ObjectTable table;
   uint64_t containers = 0;
@@ -73,6 +74,9 @@ class Transaction {
   // *committed = false: a conflict; everything was taken back.
   Status Commit(bool* committed);
 
+  // Whether somebody will wait until the commit is durable: then it takes few requests to the disk, for which some blocks are larger
+  // than they need to be. Before Start; for an explicit transaction before Commit.
+  void set_awaited(bool awaited) { awaited_ = awaited; }
   bool active() const { return active_; }
   // Differs for every attempt of every transaction of this thread.
   uint64_t serial() const { return serial_; }
@@ -142,6 +146,7 @@ class Transaction {
   uint64_t unlinked_ = 0;        // containers whose last link goes with this commit
   bool explicit_ = false;
   bool dirty_ = false;
+  bool awaited_ = false;
   int64_t now_ = 0;
   int64_t expiry_next_ = kNoExpiry;
   uint32_t pin_ = 0;

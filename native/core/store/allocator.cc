@@ -12,6 +12,8 @@
 namespace pongo {
 namespace {
 
+constexpr uint32_t kBesideMax = 8192;  // larger blocks would leave pages between what is written in them
+constexpr uint32_t kRunLength = 3;       // blocks beside the first: another inner node, the object table, the root record
 constexpr uint64_t kSpaceWaitNs = 250'000'000;
 constexpr uint64_t kChunksAhead = 4;
 constexpr uint64_t kCountsPerFile = 32;
@@ -34,6 +36,51 @@ Status Allocator::Allocate(uint64_t size, uint64_t birth, Ref* ref) {
   // A crash from here until the commit leaves an unreachable LIVE block for the sweep.
   mapping_->block_state(*ref)->store(LiveState(birth), std::memory_order_release);
   return Status::Ok();
+}
+
+bool Allocator::AllocateBeside(BlockRun* run, uint64_t size, uint64_t birth, Ref* ref) {
+  const uint32_t size_class = RefClass(run->first);
+  if (run->first == kNullRef || size_class >= kClassCount || kClassSizes[size_class] < size || kClassSizes[size_class] > kBesideMax) return false;
+  const uint64_t granules = kClassSizes[size_class] / kGranule;
+  Magazine& magazine = slot_->area()->magazines[size_class];
+  for (uint32_t i = magazine.count; i-- > 0;) {  // the youngest first: what was used together comes back together
+    const Ref found = magazine.items[i];
+    const bool before = found + granules == run->first;
+    if (!before && found != run->last + granules) continue;
+    PONGO_ASSERT(mapping_->block_state(found)->load(std::memory_order_relaxed) == CachedState(slot_->index()));
+    // A crash in between leaves a block CACHED that no magazine lists, as in Allocate.
+    magazine.items[i] = magazine.items[--magazine.count];
+    mapping_->block_state(found)->store(LiveState(birth), std::memory_order_release);
+    (before ? run->first : run->last) = found;
+    *ref = found;
+    return true;
+  }
+  return false;
+}
+
+Status Allocator::AllocateAtRun(uint64_t size, uint64_t birth, Ref* ref) {
+  const uint32_t size_class = ClassForSize(size);
+  if (size_class < kClassCount) {
+    const uint64_t granules = kClassSizes[size_class] / kGranule;
+    Magazine& magazine = slot_->area()->magazines[size_class];
+    const Ref* const begin = magazine.items;
+    const Ref* const end = begin + magazine.count;
+    const auto free_before = [&](Ref at) {
+      uint32_t count = 0;
+      while (count < kRunLength && std::find(begin, end, at - (count + 1) * granules) != end) count++;
+      return count;
+    };
+    uint32_t longest = 0;
+    uint32_t best = magazine.count;
+    for (uint32_t i = magazine.count; i-- > 0 && longest < kRunLength;) {
+      const uint32_t length = free_before(magazine.items[i]);
+      if (best < magazine.count && length <= longest) continue;
+      longest = length;
+      best = i;
+    }
+    if (best < magazine.count) std::swap(magazine.items[best], magazine.items[magazine.count - 1]);
+  }
+  return Allocate(size, birth, ref);
 }
 
 Status Allocator::AllocatePrivate(uint64_t size, Ref* ref) {

@@ -25,6 +25,12 @@ namespace pongo {
 inline constexpr Status kSpaceSoon(Code::kFULL, "space is about to become free", EAGAIN);
 inline bool IsSpaceSoon(const Status& status) { return status.code() == Code::kFULL && status.os_error() == EAGAIN; }
 
+// Blocks of one class side by side.
+struct BlockRun {
+  Ref first = kNullRef;
+  Ref last = kNullRef;
+};
+
 class Allocator {
  public:
   // Asked when the file cannot grow, with 0, 1, 2...: does what may free space, the next resort each time. False: nothing is
@@ -38,6 +44,11 @@ class Allocator {
 
   // A block of at least `size` bytes in state LIVE(birth). O(1) from the magazine. FULL, NOSPACE.
   Status Allocate(uint64_t size, uint64_t birth, Ref* ref);
+  // The same, at one end of the run, which grows by it: what lies side by side reaches the disk in one request. False when the magazine
+  // has no such block, or its class does not fit. O(magazine).
+  bool AllocateBeside(BlockRun* run, uint64_t size, uint64_t birth, Ref* ref);
+  // The same as Allocate, beside as many free blocks of the magazine as a run may need. O(magazine^2), mostly far less.
+  Status AllocateAtRun(uint64_t size, uint64_t birth, Ref* ref);
   // A block that stays CACHED by this slot: memory of the thread itself. Given back by the caller or by adoption. Nobody has to
   // make room for it.
   Status AllocatePrivate(uint64_t size, Ref* ref);

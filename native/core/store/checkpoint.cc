@@ -76,7 +76,7 @@ Status CheckpointUnderLock(ThreadSlot* slot, const port::File& lock_file, uint64
   std::memcpy(next.uuid, header->uuid, sizeof next.uuid);
   next.sequence = header->durable_sequence.load(kOrder) + 1;
   next.version = record.version;
-  next.root = MakeRef(RootWordOffset(root_word), 0);
+  next.root = MakeRef(RootWordOffset(root_word), record.size_class);
   next.length = header->length.load(kOrder);
   next.max_size = mapping->max_size();
   next.chunk_size = header->chunk_size;

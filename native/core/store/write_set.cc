@@ -16,6 +16,7 @@ size_t HashRef(Ref ref) { return static_cast<size_t>((ref * 0x9e3779b97f4a7c15u)
 void WriteSet::Start(uint64_t birth, bool roomy) {
   birth_ = birth;
   roomy_ = roomy;
+  StaySideBySide(false, {});
   fresh_.clear();
   replaced_.clear();
   table_.clear();
@@ -65,8 +66,14 @@ void WriteSet::Index(Ref ref, size_t at) {
   table_used_++;
 }
 
-Status WriteSet::Allocate(uint64_t bytes_needed, Ref* ref, uint8_t** bytes, uint64_t* size) {
-  PONGO_TRY(allocator_->Allocate(bytes_needed, birth_, ref));
+Status WriteSet::Allocate(uint64_t bytes_needed, Ref* ref, uint8_t** bytes, uint64_t* size, Placement placement) {
+  const bool beside = side_by_side_ && (placement == Placement::kTop || (placement == Placement::kInner && run_is_inner_));
+  if (!beside || !allocator_->AllocateBeside(&run_, bytes_needed, birth_, ref)) {
+    const bool begins = side_by_side_ && placement == Placement::kInner;
+    PONGO_TRY(begins ? allocator_->AllocateAtRun(bytes_needed, birth_, ref) : allocator_->Allocate(bytes_needed, birth_, ref));
+    if (placement != Placement::kAnywhere || !run_is_inner_) run_ = {*ref, *ref};
+    run_is_inner_ |= placement == Placement::kInner;
+  }
   *bytes = mapping_->Block(*ref, size);
   PONGO_CHECK(*bytes != nullptr);
   activity_++;

@@ -14,6 +14,14 @@
 
 namespace pongo {
 
+// Where a block should lie when all that a commit writes should lie side by side. Inner nodes begin a run of their own: what stands above the leaves
+// is replaced as a whole by the next commit, and its blocks become free together; leaves are replaced one here, one there.
+enum class Placement {
+  kAnywhere,
+  kInner,  // beside other inner nodes
+  kTop,    // beside whatever was written
+};
+
 class WriteSet {
  public:
   explicit WriteSet(Mapping* mapping, Allocator* allocator) : mapping_(mapping), allocator_(allocator) {}
@@ -26,8 +34,17 @@ class WriteSet {
   // Nodes should leave room for further edits in place: the transaction has more than one operation.
   bool roomy() const { return roomy_; }
 
+  // Until Start: whether blocks are placed, at the ends of `run` to begin with.
+  void StaySideBySide(bool on, const BlockRun& run) {
+    side_by_side_ = on;
+    run_ = run;
+    run_is_inner_ = false;
+  }
+  // The inner nodes that lie side by side; while there are none, the last block.
+  const BlockRun& run() const { return run_; }
+
   // A fresh block; *bytes is its memory, *size its real size.
-  Status Allocate(uint64_t bytes_needed, Ref* ref, uint8_t** bytes, uint64_t* size);
+  Status Allocate(uint64_t bytes_needed, Ref* ref, uint8_t** bytes, uint64_t* size, Placement placement = Placement::kAnywhere);
   bool IsFresh(Ref ref) const;
   // The transaction no longer uses this block: taken back if fresh, else retired at commit.
   void Drop(Ref ref);
@@ -62,6 +79,9 @@ class WriteSet {
   Mapping* mapping_;
   Allocator* allocator_;
   uint64_t birth_ = 0;
+  bool side_by_side_ = false;
+  bool run_is_inner_ = false;
+  BlockRun run_;
   bool roomy_ = false;
   uint64_t activity_ = 0;
   std::vector<Ref> fresh_;      // kNullRef where one was dropped

@@ -91,7 +91,7 @@ Result<bool> NodeEditor::Own(Node* node, uint32_t slots, uint32_t heap) {
   Ref ref;
   uint8_t* bytes;
   uint64_t size;
-  PONGO_TRY(writes_->Allocate(bytes_for(capacity) + heap_wanted, &ref, &bytes, &size));
+  PONGO_TRY(writes_->Allocate(bytes_for(capacity) + heap_wanted, &ref, &bytes, &size, leaf ? Placement::kAnywhere : Placement::kInner));
   // In a damaged file. Copied onto itself, the node would no longer be what was looked at.
   if (PONGO_DAMAGED(bytes < node->end() && node->bytes() < bytes + size)) return kNotLive;
   // Same entries, other capacity: a handful of copies, none of them per entry.
@@ -526,7 +526,7 @@ Status NodeEditor::BuildInner(uint32_t level, const InnerItem* items, size_t cou
   Ref ref;
   uint8_t* bytes;
   uint64_t size;
-  PONGO_TRY(writes_->Allocate(Layout::Inner(capacity, keyed_, prefix).end + heap + heap_room, &ref, &bytes, &size));
+  PONGO_TRY(writes_->Allocate(Layout::Inner(capacity, keyed_, prefix).end + heap + heap_room, &ref, &bytes, &size, Placement::kInner));
   NodeHeader header;
   std::memset(&header, 0, sizeof header);
   header.kind = static_cast<uint8_t>(keyed_ ? NodeKind::kMapInner : NodeKind::kListInner);
