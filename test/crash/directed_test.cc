@@ -332,6 +332,68 @@ TEST(CommittersShareCheckpoints) {
   std::printf("committers share checkpoints: %llu schedules\n", static_cast<unsigned long long>(count));
 }
 
+// Two ask for durability beside each other, and one sync fails.
+class FailedSharedCheckpoint : public Staged {
+ public:
+  FailedSharedCheckpoint(Stage* stage, uint64_t failing_sync) : Staged(stage), disk_(stage) {
+    for (auto& member : members_) {
+      member.actor.emplace(stage);
+      Must(port::Reopen(stage->mapping()->data_file(), true, &member.lock));
+    }
+    ForgetLostSleeps();
+    ArmFault(Call::kFdatasync, failing_sync, false, EIO);
+  }
+  ~FailedSharedCheckpoint() override { DisarmFaults(); }
+  int thread_count() const override { return 2; }
+  void Run(int thread) override {
+    Member& member = members_[thread];
+    Status status = member.actor->SetBoth(thread + 1);  // refused when the sync has failed before
+    if (status.ok()) {
+      const uint64_t version = (*member.actor)->transaction.committed_version();
+      status = AwaitDurable(&(*member.actor)->slot, &member.mutex, member.lock, version);
+      if (status.ok() && disk_.durable_version() < version) Note("a commit is not durable although it was said");
+    }
+    if (!status.ok() && status.code() != Code::kIO) Note(status.text());
+    failures_ += status.ok() ? 0 : 1;
+  }
+  bool Ignores(const char* name) const override { return strcmp(name, "block") == 0; }
+  std::string Check() override {
+    if (LostSleeps() != 0) Note("a committer sleeps although the checkpoint lock is free");
+    if (FaultHappened() != (failures_ != 0)) Note("nobody was told that a sync has failed");
+    Note(disk_.Look());
+    return Staged::Check();
+  }
+
+ private:
+  struct Member {
+    std::optional<Actor> actor;
+    port::File lock;
+    std::mutex mutex;
+  };
+  Member members_[2];
+  SyncedSuperblock disk_;
+  int failures_ = 0;
+};
+
+// Whoever waited for the checkpoint that failed is told so too, and does not wait for ever.
+TEST(AFailedCheckpointIsToldToAllWhoWait) {
+  Stage stage;
+  PrepareStage(&stage);
+  uint64_t count = 0;
+  std::vector<uint64_t> taken;
+  for (uint64_t failing_sync = 1; failing_sync <= 4; failing_sync++) {
+    for (uint64_t first = 0, all = false; !all; first++, count++) {
+      FailedSharedCheckpoint scenario(&stage, failing_sync);
+      const std::string wrong = RunSchedule(&scenario, {{0, first, false}}, 1, &taken);
+      all = taken[0] < first;
+      if (wrong.empty()) continue;
+      Fail(__FILE__, __LINE__, wrong + " (" + std::to_string(failing_sync) + ", " + std::to_string(first) + ")");
+      return;
+    }
+  }
+  std::printf("a failed shared checkpoint: %llu schedules\n", static_cast<unsigned long long>(count));
+}
+
 // -- a search leaves what it passes by to be found by others --
 
 thread_local Mapping* searched = nullptr;
