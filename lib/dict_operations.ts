@@ -41,7 +41,8 @@ export function checkSync(ref: Ref, flags: number): void {
   if ((flags & 2) !== 0) ref.handle.outside('the option sync')
 }
 
-type Short = readonly [string | number, (string | number)?, (string | number)?]
+type Segment = string | number
+type Short = readonly [Segment] | readonly [Segment, Segment] | readonly [Segment, Segment, Segment]
 
 // Most paths: up to three strings or numbers, which the addon takes as they are.
 function isShort(path: unknown): path is Short {
@@ -55,11 +56,22 @@ function isShort(path: unknown): path is Short {
   return true
 }
 
+function getShort({ native, view, id }: Ref, path: Short): unknown {
+  switch (path.length) {
+    case 1:
+      return native.getSteps(view, id, path[0])
+    case 2:
+      return native.getSteps(view, id, path[0], path[1])
+    default:
+      return native.getSteps(view, id, path[0], path[1], path[2])
+  }
+}
+
 /** A path read: shared by `$get` and `getPath`. */
 export function getPath(ref: Ref, what: string, path: Path, missing: unknown, options?: PathOptions): unknown {
   const sep = separator(what, options)
   const value = isShort(path)
-    ? ref.native.getSteps(ref.view, ref.id, path[0], path[1], path[2])
+    ? getShort(ref, path)
     : ref.native.getPath(ref.view, ref.id, nativePath(ref.handle, what, path), sep)
   return value === undefined ? missing : value
 }

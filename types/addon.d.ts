@@ -134,8 +134,8 @@ export interface NativeDb {
   // -- paths: an array of segments. For a keyed container a segment is a key, for a List an index (a number, or a
   //    string of a decimal integer). A string path is split at `sep` natively. --
   getPath(view: View, id: number, path: string | NativeKey[], sep: string): Read | undefined
-  /** As getPath with an array of up to four segments. */
-  getSteps(view: View, id: number, a: NativeKey, b?: NativeKey, c?: NativeKey, d?: NativeKey): Read | undefined
+  /** As getPath with an array of one to three segments; one that is not there must not be given at all. */
+  getSteps(view: View, id: number, ...segments: NativeKey[]): Read | undefined
   /** Missing intermediate: KEY. */
   setPath(id: number, path: string | NativeKey[], sep: string, value: NativeValue, flags: number): void
   deletePath(id: number, path: string | NativeKey[], sep: string): boolean

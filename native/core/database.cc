@@ -79,36 +79,26 @@ Status Session::Look(uint64_t view, uint64_t id, const Key& key, bool use, Value
     return s.Read(view, [&](const ReadView& v) { return GetValue(use ? v : ReadView(v).NotingUses(false), id, key, found); });
   // The hot path: as Read, with the container's entry remembered as long as the root word stays.
   const uint64_t word = s.slot.Announce();
-  SessionImpl::CacheEntry& cached = s.cache[id % kCacheSize];
-  Status status;
-  bool present = true;
-  uint64_t size;
-  const uint8_t* record = s.mapping->Block(MakeRef(RootWordOffset(word), 0), &size);
-  if (PONGO_DAMAGED(record == nullptr)) [[unlikely]] {
-    status = Status(Code::kCORRUPT, "the root points outside the file");
-  } else if (cached.id != id || cached.word != word || cached.version != Load<RootRecord>(record).version) {
-    Base base;
-    status = ReadBase(s.mapping, word, &base);
-    ObjectEntry entry;
-    if (status.ok()) status = FindObject(s.mapping, base.table, id, &present, &entry);
-    if (status.ok() && !present) status = Status(Code::kKEY, "the container no longer exists");
-    if (status.ok() && entry.kind() == static_cast<uint8_t>(Kind::kList))
-      status = Status(Code::kTYPE, "the operation needs a Dict or Collection, and this is a List");
-    if (status.ok() && entry.kind() == static_cast<uint8_t>(Kind::kMulti)) {
-      status = GetValue(ReadView(s.mapping, base.table), id, key, found);  // is never bounded
-      s.slot.Clear();
-      return status;
-    }
-    if (status.ok()) cached = SessionImpl::CacheEntry{id, word, base.version, entry};
+  Base base;
+  const ObjectEntry* container;
+  Status status = s.FindEntry(word, id, &base, &container);
+  if (status.ok() && container == nullptr) [[unlikely]] status = Status(Code::kKEY, "the container no longer exists");
+  if (status.ok() && container->kind() == static_cast<uint8_t>(Kind::kList)) [[unlikely]]
+    status = Status(Code::kTYPE, "the operation needs a Dict or Collection, and this is a List");
+  if (status.ok() && container->kind() == static_cast<uint8_t>(Kind::kMulti)) [[unlikely]] {
+    status = GetValue(ReadView(s.mapping, base.table), id, key, found);  // is never bounded
+    s.slot.Clear();
+    return status;
   }
   if (status.ok()) {
     Found entry;
     Stamp stamp;
-    if (use && cached.entry.is_lru() && !s.file->read_only()) [[unlikely]] {  // fetched while the tree is searched
-      stamp = StampOf(s.mapping, id, cached.entry, key);
+    bool present;
+    if (use && container->is_lru() && !s.file->read_only()) [[unlikely]] {  // fetched while the tree is searched
+      stamp = StampOf(s.mapping, id, *container, key);
       __builtin_prefetch(stamp.bucket, 1);
     }
-    status = TreeReader(s.mapping, true).Find(cached.entry.tree(), key, &present, &entry);
+    status = TreeReader(s.mapping, true).Find(container->tree(), key, &present, &entry);
     if (status.ok() && present && entry.leaf.may_expire()) [[unlikely]]
       status = AbsentIfExpired(entry, &present);
     if (status.ok() && present) {
@@ -123,7 +113,7 @@ Status Session::Look(uint64_t view, uint64_t id, const Key& key, bool use, Value
 }
 
 Status Session::GetPath(uint64_t view, uint64_t id, const PathStep* steps, size_t count, ValueVisitor found) {
-  return impl_->Read(view, [&](const ReadView& v) { return GetPathValue(v, id, steps, count, found); });
+  return impl_->ReadAt(view, id, [&](const ReadView& v) { return GetPathValue(v, id, steps, count, found); });
 }
 
 Status Session::GetKind(uint64_t view, uint64_t id, Kind* kind) {
@@ -137,7 +127,7 @@ Status Session::GetKind(uint64_t view, uint64_t id, Kind* kind) {
 }
 
 Status Session::Size(uint64_t view, uint64_t id, uint64_t* size) {
-  return impl_->Read(view, [&](const ReadView& v) -> Status {
+  return impl_->ReadAt(view, id, [&](const ReadView& v) -> Status {
     bool present;
     ObjectEntry entry;
     PONGO_TRY(v.Lookup(id, &present, &entry));
@@ -148,15 +138,15 @@ Status Session::Size(uint64_t view, uint64_t id, uint64_t* size) {
 }
 
 Status Session::Native(uint64_t view, uint64_t id, std::vector<uint8_t>* wire) {
-  return impl_->Read(view, [&](const ReadView& v) { return CopyNative(v, id, wire); });
+  return impl_->ReadAt(view, id, [&](const ReadView& v) { return CopyNative(v, id, wire); });
 }
 
 Status Session::Plain(uint64_t view, uint64_t id, PlainSink* sink) {
-  return impl_->Read(view, [&](const ReadView& v) { return CopyPlain(v, id, sink); });
+  return impl_->ReadAt(view, id, [&](const ReadView& v) { return CopyPlain(v, id, sink); });
 }
 
 Status Session::PlainValue(uint64_t view, uint64_t id, const Key& key, PlainSink* sink) {
-  return impl_->Read(view, [&](const ReadView& v) { return CopyPlainValue(v, id, key, sink); });
+  return impl_->ReadAt(view, id, [&](const ReadView& v) { return CopyPlainValue(v, id, key, sink); });
 }
 
 Status Session::PlainPage(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, FunctionRef<void(const Key&)> key,
@@ -182,19 +172,19 @@ Status Session::ShapeNames(uint64_t shape, FunctionRef<void(const Key& name)> vi
 }
 
 Status Session::Page(uint64_t view, uint64_t id, uint64_t start, uint64_t count, int step, EntryVisitor visit, uint64_t* passed) {
-  return impl_->Read(view, [&](const ReadView& v) { return PageEntries(v, id, start, count, step, visit, 0, passed); });
+  return impl_->ReadAt(view, id, [&](const ReadView& v) { return PageEntries(v, id, start, count, step, visit, 0, passed); });
 }
 
 Status Session::Bounds(uint64_t view, uint64_t id, const Key& lo, const Key& hi, uint32_t flags, uint64_t* begin, uint64_t* end) {
-  return impl_->Read(view, [&](const ReadView& v) { return FindBounds(v, id, lo, hi, flags, begin, end); });
+  return impl_->ReadAt(view, id, [&](const ReadView& v) { return FindBounds(v, id, lo, hi, flags, begin, end); });
 }
 
 Status Session::Rank(uint64_t view, uint64_t id, const Key& key, uint64_t* rank) {
-  return impl_->Read(view, [&](const ReadView& v) { return FindRank(v, id, key, rank); });
+  return impl_->ReadAt(view, id, [&](const ReadView& v) { return FindRank(v, id, key, rank); });
 }
 
 Status Session::ListGet(uint64_t view, uint64_t id, uint64_t index, ValueVisitor found) {
-  return impl_->Read(view, [&](const ReadView& v) { return GetAt(v, id, index, found); });
+  return impl_->ReadAt(view, id, [&](const ReadView& v) { return GetAt(v, id, index, found); });
 }
 
 // -- writes --

@@ -82,6 +82,36 @@ class SessionImpl {
     return kRevoked;
   }
 
+  // The entry of a container in the announced version, remembered as long as the root word stays; null when there is none.
+  Status FindEntry(uint64_t word, uint64_t id, Base* base, const ObjectEntry** found) {
+    *found = nullptr;
+    PONGO_TRY(ReadBase(mapping, word, base));
+    CacheEntry& cached = cache[id % kCacheSize];
+    if (cached.id != id || cached.word != word || cached.version != base->version) {
+      bool present;
+      ObjectEntry entry;
+      PONGO_TRY(FindObject(mapping, base->table, id, &present, &entry));
+      if (!present) return Status::Ok();
+      cached = CacheEntry{id, word, base->version, entry};
+    }
+    *found = &cached.entry;
+    return Status::Ok();
+  }
+
+  // As Read, for a body that begins at the container `id`.
+  template <class F>
+  Status ReadAt(uint64_t view, uint64_t id, F&& body) {
+    if (view != 0 || transaction.active()) return Read(view, body);
+    PONGO_TRY(Check());
+    const uint64_t word = slot.Announce();
+    Base base;
+    const ObjectEntry* entry;
+    Status status = FindEntry(word, id, &base, &entry);
+    if (status.ok()) status = body(ReadView(mapping, base.table).NotingUses(!file->read_only()).Knowing(id, entry));
+    slot.Clear();
+    return status;
+  }
+
   // Runs a read in a view: body(const ReadView&).
   template <class F>
   Status Read(uint64_t view, F&& body) {

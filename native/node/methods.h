@@ -37,15 +37,17 @@ template <size_t N>
 class Call {
  public:
   Call(napi_env env, napi_callback_info info) {
-    size_t count = N;
     void* data = nullptr;
-    napi_get_cb_info(env, info, &count, arguments_, nullptr, &data);
+    napi_get_cb_info(env, info, &count_, arguments_, nullptr, &data);
     handle_ = static_cast<Handle*>(data);
   }
   Handle& handle() const { return *handle_; }
   napi_value operator[](size_t i) const { return arguments_[i]; }
+  // How many were given, perhaps more than N.
+  size_t count() const { return count_; }
 
  private:
+  size_t count_ = N;
   napi_value arguments_[N > 0 ? N : 1];
   Handle* handle_;
 };

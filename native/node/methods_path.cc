@@ -1,4 +1,6 @@
 // Operations at the end of a path. The engine walks the containers; here only the segments are made.
+#include <algorithm>
+
 #include "arguments.h"
 #include "methods.h"
 #include "results.h"
@@ -25,20 +27,19 @@ napi_value GetPath(napi_env env, napi_callback_info info) {
   return Release(handle, view, found);
 }
 
-// Short paths of an array come as arguments of their own: reading them from the array would cost as much as the walk.
+// Short paths of an array come as so many arguments of their own: reading them from the array would cost as much as the walk.
 napi_value GetSteps(napi_env env, napi_callback_info info) {
-  constexpr size_t kStepsMax = 4;
+  constexpr size_t kStepsMax = 3;
   const Call<2 + kStepsMax> call(env, info);
   const Handle& handle = call.handle();
   uint64_t view, id;
   if (!ReadCount(handle, call[0], "view", &view) || !ReadCount(handle, call[1], "id", &id)) return nullptr;
   KeyBuffer keys[kStepsMax];
   PathStep steps[kStepsMax];
+  const size_t given = std::min(call.count(), 2 + kStepsMax) - 2;
   size_t count = 0;
-  for (; count < kStepsMax; count++) {
+  for (; count < given; count++) {
     const napi_value segment = call[2 + count];
-    napi_valuetype type;
-    if (napi_typeof(env, segment, &type) == napi_ok && type == napi_undefined) break;
     if (!ReadKey(handle, segment, &keys[count])) return nullptr;
     steps[count] = StepOf(env, segment, keys[count].key());
   }

@@ -25,11 +25,17 @@ class ReadView {
   // now = 0: read when it is first needed.
   ReadView(Mapping* mapping, const ObjectTable& table, int64_t now = 0) : mapping_(mapping), table_(table), now_(now) {}
   // A read of a program in the live state: bounded Collections note the use of what it finds.
-  const ReadView& NotingUses(bool notes) {
+  ReadView& NotingUses(bool notes) {
     notes_uses_ = notes;
     return *this;
   }
   bool notes_uses() const { return notes_uses_; }
+  // The entry of one container is known already; it must stay where it is.
+  ReadView& Knowing(uint64_t id, const ObjectEntry* entry) {
+    known_id_ = id;
+    known_ = entry;
+    return *this;
+  }
 
   Status Lookup(uint64_t id, bool* present, ObjectEntry* entry) const;
   // KEY when the container does not exist, TYPE when it is not of the wanted sort.
@@ -46,6 +52,8 @@ class ReadView {
   ObjectTable table_;
   mutable int64_t now_ = 0;
   bool notes_uses_ = false;
+  uint64_t known_id_ = 0;
+  const ObjectEntry* known_ = nullptr;
 };
 
 // Whether an entry that was found has expired by the instant of the view. Costs one test where nothing in the leaf can.

@@ -68,6 +68,11 @@ Status LeafEntryExpired(const Node& leaf, uint32_t index, int64_t now, bool* exp
 }
 
 Status ReadView::Lookup(uint64_t id, bool* present, ObjectEntry* entry) const {
+  if (known_ != nullptr && id == known_id_) {
+    *present = true;
+    *entry = *known_;
+    return Status::Ok();
+  }
   if (transaction_ == nullptr) return FindObject(mapping_, table_, id, present, entry);
   ContainerState* state;
   PONGO_TRY(transaction_->Read(id, &state));
