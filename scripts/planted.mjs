@@ -10,7 +10,7 @@ import { buildTesting, runProgram } from './crash.mjs'
 
 /** number: [what is wrong, program, test] */
 export const planted = {
-  1: ['the older root is released before the second sync has returned', 'power_loss_test', 'PowerLoss'],
+  1: ['the older root is released before the superblock is durable', 'power_loss_test', 'PowerLoss'],
   2: ['the control file is believed after a crash of the machine', 'power_loss_test', 'PowerLoss'],
   3: ['the boot id is written before recovery has ended', 'kill_test', 'KilledAtEachStepOfALife'],
   4: ['the superblock is durable before the length of the file', 'power_loss_test', 'PowerLoss'],

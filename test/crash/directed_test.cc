@@ -183,6 +183,7 @@ class SyncedSuperblock : public FileWatcher {
     if (!ReadSuperblock(stage_->mapping()->data_file(), &durable_).ok()) wrong_ = "no superblock is valid";
   }
   void AfterWrite() override {}
+  void AfterDurableWrite(uint64_t, uint64_t) override { AfterSync(true); }  // only superblocks are written like that
   uint64_t durable_version() const { return durable_.version; }
   // An empty string, or what a crash of the machine would have lost.
   std::string Look() {
@@ -332,16 +333,16 @@ TEST(CommittersShareCheckpoints) {
   std::printf("committers share checkpoints: %llu schedules\n", static_cast<unsigned long long>(count));
 }
 
-// Two ask for durability beside each other, and one sync fails.
+// Two ask for durability beside each other, and one sync fails, or one write of a superblock.
 class FailedSharedCheckpoint : public Staged {
  public:
-  FailedSharedCheckpoint(Stage* stage, uint64_t failing_sync) : Staged(stage), disk_(stage) {
+  FailedSharedCheckpoint(Stage* stage, Call failing, uint64_t nth) : Staged(stage), disk_(stage) {
     for (auto& member : members_) {
       member.actor.emplace(stage);
       Must(port::Reopen(stage->mapping()->data_file(), true, &member.lock));
     }
     ForgetLostSleeps();
-    ArmFault(Call::kFdatasync, failing_sync, false, EIO);
+    ArmFault(failing, nth, false, EIO);
   }
   ~FailedSharedCheckpoint() override { DisarmFaults(); }
   int thread_count() const override { return 2; }
@@ -381,13 +382,14 @@ TEST(AFailedCheckpointIsToldToAllWhoWait) {
   PrepareStage(&stage);
   uint64_t count = 0;
   std::vector<uint64_t> taken;
-  for (uint64_t failing_sync = 1; failing_sync <= 4; failing_sync++) {
+  for (uint64_t failing = 0; failing < 6; failing++) {
+    constexpr Call kCalls[] = {Call::kFdatasync, Call::kPwritev2, Call::kPwritev2Sync};
     for (uint64_t first = 0, all = false; !all; first++, count++) {
-      FailedSharedCheckpoint scenario(&stage, failing_sync);
+      FailedSharedCheckpoint scenario(&stage, kCalls[failing % 3], 1 + failing / 3);
       const std::string wrong = RunSchedule(&scenario, {{0, first, false}}, 1, &taken);
       all = taken[0] < first;
       if (wrong.empty()) continue;
-      Fail(__FILE__, __LINE__, wrong + " (" + std::to_string(failing_sync) + ", " + std::to_string(first) + ")");
+      Fail(__FILE__, __LINE__, wrong + " (" + std::to_string(failing) + ", " + std::to_string(first) + ")");
       return;
     }
   }

@@ -94,6 +94,23 @@ void Disk::AfterWrite() {
   Moment("after a write");
 }
 
+void Disk::AfterDurableWrite(uint64_t offset, uint64_t size) {
+  // As in AfterSync: a page that somebody changed while it was under way has the newer content after it.
+  const Bytes written = std::move(syncing_);
+  Bytes durable = *durable_;
+  durable.resize(std::max<uint64_t>(durable.size(), offset + size));
+  for (uint64_t number = offset / kDiskPage; number * kDiskPage < offset + size; number++) {
+    const uint64_t from = number * kDiskPage;
+    const uint64_t end = std::min<uint64_t>({from + kDiskPage, durable.size(), written.size()});
+    std::memcpy(durable.data() + from, written.data() + from, end - from);
+    std::memcpy(seen_.data() + from, written.data() + from, end - from);
+    pages_.erase(number);
+  }
+  durable_ = std::make_shared<const Bytes>(std::move(durable));
+  Look();
+  Moment("after a durable write");
+}
+
 Bytes MakeImage(const CrashState& state, const Choice& choice) {
   Bytes image = *state.durable;
   image.resize(state.length);

@@ -1,7 +1,8 @@
 // A simulated disk behind one file: knows which pages changed since the last sync, mapped stores included, and makes the
 // images that a power cut at a moment could have left.
 //
-// Model: an fdatasync that has returned makes content and length durable. Before that each page of 4 KiB may be on the disk
+// Model: an fdatasync that has returned makes content and length durable; a pwritev2 with RWF_DSYNC the pages that it wrote,
+// and no other, with a length that includes them. Before that each page of 4 KiB may be on the disk
 // with any content that it had since (those at the moments when the disk looked), or torn between two of them at a multiple
 // of 512 bytes; the length is the old or the new one. A superblock page that was being written may come back as garbage.
 #ifndef PONGO_TEST_CRASH_DISK_H_
@@ -64,6 +65,7 @@ class Disk : public FileWatcher {
   void BeforeSync() override;
   void AfterSync(bool with_length) override;
   void AfterWrite() override;
+  void AfterDurableWrite(uint64_t offset, uint64_t size) override;
 
  private:
   Bytes Read() const;

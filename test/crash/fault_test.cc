@@ -5,9 +5,11 @@
 #include <errno.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 
 #include "child.h"
+#include "test/crash/disk.h"
 #include "test/crash/public_operations.h"
 
 namespace pongo {
@@ -21,7 +23,8 @@ int ErrorOf(Call call) {
   switch (call) {
     case Call::kOpen: return EMFILE;
     case Call::kMmap: return ENOMEM;
-    case Call::kFallocate: return ENOSPC;
+    case Call::kFallocate:
+    case Call::kPwritev2: return ENOSPC;
     case Call::kFcntl: return ENOLCK;
     default: return EIO;
   }
@@ -56,7 +59,7 @@ void CheckUsable(const Case& c, Session* session, const std::string& what) {
   const int failures = Failures();
   VerifyClean(session);
   // After an error of the disk writers are told, until the file was written anew.
-  const bool disk = c.call == Call::kFdatasync || c.call == Call::kPwrite;
+  const bool disk = c.call == Call::kFdatasync || c.call == Call::kPwrite || c.call == Call::kPwritev2 || c.call == Call::kPwritev2Sync;
   const Status probe = SetText(session, "probe", "works");
   if (disk && probe.code() == Code::kIO) {
     CHECK_OK(session->Sync(true));
@@ -298,17 +301,19 @@ TEST(NthFaultOfOpen) {
           if (!RunOpen(folder, static_cast<Condition>(condition), static_cast<Call>(call), nth, for_good)) break;
 }
 
-// -- an fdatasync that failed once is never tried again as if nothing had happened --
+// -- an fdatasync that failed once is never tried again as if nothing had happened; nor the write of a superblock --
+
+constexpr Call kCheckpointCalls[] = {Call::kFdatasync, Call::kPwritev2, Call::kPwritev2Sync};
 
 TEST(AFailedSyncIsRemembered) {
   SkipSyncs(true);
-  for (uint64_t nth = 1; nth <= 2; nth++) {
+  for (const Call call : kCheckpointCalls) {
     const Folder folder;
     const std::string path = folder.File("db");
     auto session = OpenSession(path, QuietOptions());
     REQUIRE(session != nullptr);
     CHECK_OK(SetText(session.get(), "a", "1"));
-    ArmFault(Call::kFdatasync, nth, false, EIO);
+    ArmFault(call, 1, false, EIO);
     CHECK_CODE(session->Sync(), IO);
     DisarmFaults();
     // The kernel may have dropped the pages: nobody may be told that they are safe.
@@ -331,7 +336,7 @@ TEST(AFailedSyncIsRemembered) {
 // Writers are told, in every session and after reopening; the whole file written anew ends it, unless that fails as well.
 TEST(AFailedSyncStopsWritersUntilTheFileIsRewritten) {
   SkipSyncs(true);
-  for (uint64_t nth = 1; nth <= 2; nth++) {
+  for (const Call call : kCheckpointCalls) {
     const Folder folder;
     const std::string path = folder.File("db");
     auto session = OpenSession(path, QuietOptions());
@@ -339,7 +344,7 @@ TEST(AFailedSyncStopsWritersUntilTheFileIsRewritten) {
     CHECK_OK(SetText(session.get(), "a", "1"));
     CHECK_OK(session->Sync());
     CHECK_OK(SetText(session.get(), "a", "2"));
-    ArmFault(Call::kFdatasync, nth, false, EIO);
+    ArmFault(call, 1, false, EIO);
     CHECK_CODE(session->Sync(), IO);
     DisarmFaults();
     CHECK_CODE(SetText(session.get(), "a", "3"), IO);
@@ -353,8 +358,8 @@ TEST(AFailedSyncStopsWritersUntilTheFileIsRewritten) {
     session = OpenSession(path, QuietOptions());
     REQUIRE(session != nullptr);
     CHECK_CODE(SetText(session.get(), "a", "4"), IO);
-    for (uint64_t again = 1; again <= 2; again++) {
-      ArmFault(Call::kFdatasync, again, false, EIO);
+    for (const Call again : kCheckpointCalls) {
+      ArmFault(again, 1, false, EIO);
       CHECK_CODE(session->Sync(true), IO);
       DisarmFaults();
       CHECK_CODE(SetText(session.get(), "a", "5"), IO);
@@ -373,6 +378,45 @@ TEST(AFailedSyncStopsWritersUntilTheFileIsRewritten) {
     CHECK(GetText(session.get(), 0, kRootId, "a", &text));
     CHECK_EQ(text, std::string("6"));
     CHECK(GetText(session.get(), 0, kRootId, "b", &text));
+  }
+}
+
+// -- the durable write of a superblock --
+
+// Its own page is on the device then, and no other one that was written meanwhile.
+TEST(ADurableWriteSyncsItsOwnPageOnly) {
+  const Folder folder;
+  const std::string path = folder.File("file");
+  WriteFile(path, Bytes(3 * kDiskPage));
+  port::File file;
+  bool created;
+  REQUIRE(port::OpenFile(path, port::OpenMode::kReadWrite, 0, &file, &created).ok());
+  Disk disk(path);
+  CHECK_OK(port::WriteAt(file, 2 * kDiskPage, "other", 5));
+  CHECK_OK(port::WriteDurably(file, kDiskPage, "durable", 7));
+  const CrashState state = disk.State("");
+  CHECK_EQ(state.pages.size(), 1u);
+  CHECK_EQ(state.pages.count(2), 1u);
+  CHECK(std::memcmp(state.durable->data() + kDiskPage, "durable", 7) == 0);
+}
+
+// Where the kernel or the file system has no RWF_DSYNC, a write and a sync.
+TEST(ADurableWriteWithoutRwfDsync) {
+  for (const int error : {EOPNOTSUPP, ENOSYS, EINVAL}) {
+    const Folder folder;
+    const std::string path = folder.File("db");
+    auto session = OpenSession(path, QuietOptions());
+    REQUIRE(session != nullptr);
+    Disk disk(path);
+    int syncs = 0;
+    disk.on_moment = [&](const char* moment) { syncs += moment == std::string("after a sync") ? 1 : 0; };
+    CHECK_OK(SetText(session.get(), "a", "1"));
+    ArmFault(Call::kPwritev2, 1, true, error);
+    CHECK_OK(session->Sync());
+    CHECK(FaultHappened());
+    DisarmFaults();
+    CHECK_EQ(syncs, 2);
+    CHECK(disk.State("").pages.empty());
   }
 }
 

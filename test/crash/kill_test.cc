@@ -274,7 +274,7 @@ TEST(KilledWhileOthersWaitForItsCheckpoint) {
   Fixture fixture;
   OpenOptions options = QuietOptions();
   options.durability = Durability::kSync;
-  for (const char* point : {"checkpoint.pinned", "checkpoint.synced", "checkpoint.written", "checkpoint.durable", "checkpoint.unlocked"}) {
+  for (const char* point : {"checkpoint.pinned", "checkpoint.synced", "pwritev2.sync", "checkpoint.durable", "checkpoint.unlocked"}) {
     fixture.Reset();
     Pipe acknowledged;
     // Commits until there is a key "stop"; tells of its first commit, and how many there were.

@@ -4,7 +4,7 @@ add_library(pongo_system STATIC ${CMAKE_SOURCE_DIR}/test/crash/system.cc ${CMAKE
             ${CMAKE_SOURCE_DIR}/test/crash/scheduler.cc)
 target_include_directories(pongo_system PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/test/core)
 target_link_libraries(pongo_system PUBLIC pongo_core)
-foreach(call open mmap fallocate ftruncate pwrite fdatasync fsync fcntl sync_file_range nanosleep clock_gettime syscall)
+foreach(call open mmap fallocate ftruncate pwrite pwritev2 fdatasync fsync fcntl sync_file_range nanosleep clock_gettime syscall)
   target_link_options(pongo_system INTERFACE "-Wl,--wrap=${call}")
 endforeach()
 

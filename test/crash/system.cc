@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ void* __real_mmap(void* at, size_t size, int protection, int flags, int fd, off_
 int __real_fallocate(int fd, int mode, off_t offset, off_t size);
 int __real_ftruncate(int fd, off_t size);
 ssize_t __real_pwrite(int fd, const void* bytes, size_t size, off_t offset);
+ssize_t __real_pwritev2(int fd, const struct iovec* parts, int count, off_t offset, int flags);
 int __real_fdatasync(int fd);
 int __real_fsync(int fd);
 int __real_fcntl(int fd, int command, ...);
@@ -96,7 +98,7 @@ const ReadPlanted read_planted;
 }  // namespace
 
 const char* CallName(Call call) {
-  constexpr const char* kNames[] = {"open", "mmap", "fallocate", "ftruncate", "pwrite", "fdatasync", "fsync", "fcntl"};
+  constexpr const char* kNames[] = {"open", "mmap", "fallocate", "ftruncate", "pwrite", "pwritev2", "pwritev2.sync", "fdatasync", "fsync", "fcntl"};
   static_assert(sizeof kNames / sizeof *kNames == static_cast<size_t>(Call::kCount));
   return kNames[static_cast<size_t>(call)];
 }
@@ -220,6 +222,22 @@ ssize_t __wrap_pwrite(int fd, const void* bytes, size_t size, off_t offset) {
   const ssize_t result = __real_pwrite(fd, bytes, size, offset);
   if (FileWatcher* watcher = WatcherOf(fd)) watcher->AfterWrite();
   return result;
+}
+
+// RWF_DSYNC in two halves, so that a fault or a death can come between them.
+ssize_t __wrap_pwritev2(int fd, const struct iovec* parts, int count, off_t offset, int flags) {
+  if (Fails(Call::kPwritev2)) return -1;
+  const ssize_t result = __real_pwritev2(fd, parts, count, offset, flags & ~RWF_DSYNC);
+  FileWatcher* watcher = WatcherOf(fd);
+  if (watcher != nullptr) watcher->AfterWrite();
+  if (result < 0 || (flags & RWF_DSYNC) == 0) return result;
+  if (Fails(Call::kPwritev2Sync)) return -1;
+  if (watcher != nullptr) {
+    watcher->BeforeSync();
+    watcher->AfterDurableWrite(static_cast<uint64_t>(offset), static_cast<uint64_t>(result));
+    return result;
+  }
+  return pongo::test::skip_syncs || __real_fdatasync(fd) == 0 ? result : -1;
 }
 
 int __wrap_fdatasync(int fd) { return pongo::test::Sync(fd, true, Call::kFdatasync, __real_fdatasync); }

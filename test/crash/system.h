@@ -13,7 +13,8 @@
 
 namespace pongo::test {
 
-enum class Call { kOpen, kMmap, kFallocate, kFtruncate, kPwrite, kFdatasync, kFsync, kFcntl, kCount };
+// kPwritev2Sync: the second half of a pwritev2 with RWF_DSYNC. The file is written by then, and not yet durable.
+enum class Call { kOpen, kMmap, kFallocate, kFtruncate, kPwrite, kPwritev2, kPwritev2Sync, kFdatasync, kFsync, kFcntl, kCount };
 const char* CallName(Call call);
 
 // The nth call of this kind from now on fails with `error`; with `for_good` all later ones as well.
@@ -38,7 +39,9 @@ class FileWatcher {
   virtual ~FileWatcher() = default;
   virtual void BeforeSync() = 0;
   virtual void AfterSync(bool with_length) = 0;
-  virtual void AfterWrite() = 0;  // pwrite, ftruncate or fallocate
+  virtual void AfterWrite() = 0;  // pwrite, pwritev2, ftruncate or fallocate
+  // After AfterWrite and BeforeSync: pwritev2 with RWF_DSYNC, which makes durable what it has written, and nothing else.
+  virtual void AfterDurableWrite(uint64_t offset, uint64_t size) = 0;
 };
 // From now on syncs of the file do not reach the device. nullptr ends it.
 void WatchFile(const std::string& path, FileWatcher* watcher);

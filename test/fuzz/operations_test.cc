@@ -179,8 +179,9 @@ class Round {
   // -- faults --
 
   void Arm() {
-    constexpr Call kCalls[] = {Call::kMmap, Call::kFallocate, Call::kFallocate, Call::kFtruncate, Call::kPwrite, Call::kFdatasync, Call::kFcntl, Call::kOpen};
-    constexpr int kErrors[] = {ENOMEM, ENOSPC, ENOSPC, EIO, EIO, EIO, ENOLCK, EMFILE};
+    constexpr Call kCalls[] = {Call::kMmap, Call::kFallocate, Call::kFallocate, Call::kFtruncate, Call::kPwrite, Call::kPwritev2,
+                               Call::kPwritev2Sync, Call::kFdatasync, Call::kFcntl, Call::kOpen};
+    constexpr int kErrors[] = {ENOMEM, ENOSPC, ENOSPC, EIO, EIO, ENOSPC, EIO, EIO, ENOLCK, EMFILE};
     const size_t i = Below(std::size(kCalls));
     call_ = kCalls[i];
     ArmFault(call_, 1 + Below(3), OneIn(2), kErrors[i]);

@@ -288,8 +288,7 @@ Status CopyVersion(Mapping* mapping, const Base& base, const BackupSettings& set
   SealSuperblock(&superblock);
   // As a checkpoint does: the blocks before their name.
   PONGO_TRY(port::SyncData(file));
-  PONGO_TRY(port::WriteAt(file, (superblock.sequence % 2) * kPageSize, &superblock, sizeof superblock));
-  PONGO_TRY(port::SyncData(file));
+  PONGO_TRY(port::WriteDurably(file, (superblock.sequence % 2) * kPageSize, &superblock, sizeof superblock));
   progress->bytes_total.store(progress->bytes_done.load(std::memory_order_relaxed), std::memory_order_relaxed);
   return proceed();
 }

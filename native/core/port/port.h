@@ -70,6 +70,8 @@ Status WriteAt(const File& file, uint64_t offset, const void* data, size_t size)
 Status ReadAt(const File& file, uint64_t offset, void* data, size_t size);
 // fdatasync: content and length.
 Status SyncData(const File& file);
+// WriteAt, and what was written is on the device when it returns; nothing is said about any other part of the file.
+Status WriteDurably(const File& file, uint64_t offset, const void* data, size_t size);
 // Makes a new directory entry of `path` durable.
 Status SyncDirectoryOf(const std::string& path);
 // The names in the directory of `path` that begin with the last part of it, and end with `suffix`; as paths beside it.

@@ -12,6 +12,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -245,6 +246,24 @@ Status SyncData(const File& file) {
   if (PONGO_PLANTED(4)) return ::sync_file_range(file.fd(), 0, 0, 7) == 0 ? Status::Ok() : FromErrno("not synchronised");
   if (RetryInterrupted([&] { return ::fdatasync(file.fd()); }) == 0) return Status::Ok();
   return FromErrno("the file cannot be synchronised with the device");
+}
+
+// One system call, and it waits for these bytes alone. An fdatasync would wait as well for what others have dirtied meanwhile.
+Status WriteDurably(const File& file, uint64_t offset, const void* data, size_t size) {
+  const auto* bytes = static_cast<const uint8_t*>(data);
+  while (size > 0) {
+    const iovec part = {const_cast<uint8_t*>(bytes), size};
+    const ssize_t n = RetryInterrupted([&] { return ::pwritev2(file.fd(), &part, 1, static_cast<off_t>(offset), RWF_DSYNC); });
+    if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)) {  // the kernel or the file system lacks it
+      PONGO_TRY(WriteAt(file, offset, bytes, size));
+      return SyncData(file);
+    }
+    if (n < 0) return FromErrno("the file cannot be written");
+    bytes += n;
+    offset += static_cast<uint64_t>(n);
+    size -= static_cast<size_t>(n);
+  }
+  return Status::Ok();
 }
 
 namespace {

@@ -89,12 +89,10 @@ Status CheckpointUnderLock(ThreadSlot* slot, const port::File& lock_file, uint64
   Status status = port::SyncData(file);  // every block of the version, and the file length, before its name
   PONGO_POINT("checkpoint.synced");
   const uint64_t copy = PONGO_PLANTED(20) ? 0 : next.sequence % 2;
-  if (status.ok()) status = port::WriteAt(file, copy * kPageSize, &next, sizeof next);
-  PONGO_POINT("checkpoint.written");
   if (PONGO_PLANTED(1)) NameDurable(header, lock_file, next);
   if (PONGO_PLANTED(1)) header->checkpoint_pin.store(0, kOrder);
   if (PONGO_PLANTED(1)) header->pin_epoch.fetch_add(1, std::memory_order_release);
-  if (status.ok()) status = port::SyncData(file);
+  if (status.ok()) status = port::WriteDurably(file, copy * kPageSize, &next, sizeof next);
   if (!status.ok()) {
     // Both pins stay: neither root is known to be intact on the device.
     header->sync_failed.store(PONGO_PLANTED(9) ? 0 : 1, kOrder);
@@ -159,8 +157,7 @@ Status RewriteLocked(Mapping* mapping) {
   PONGO_POINT("rewrite.synced");
   Superblock newest;
   PONGO_TRY(ReadSuperblock(file, &newest));
-  PONGO_TRY(port::WriteAt(file, newest.sequence % 2 * kPageSize, &newest, sizeof newest));
-  PONGO_TRY(port::SyncData(file));
+  PONGO_TRY(port::WriteDurably(file, newest.sequence % 2 * kPageSize, &newest, sizeof newest));
   header->sync_failed.store(0, kOrder);
   return Status::Ok();
 }

@@ -1,7 +1,7 @@
 // Making the current version durable, and reading back which one is.
 //
 // Order (engine invariant: no older root may be released before the newer one is proven durable):
-//   pin R as in progress -> file length -> fdatasync -> write one whole superblock into the slot not in use -> fdatasync ->
+//   pin R as in progress -> file length -> fdatasync -> write one whole superblock durably into the slot not in use ->
 //   durable = R -> clear the in-progress pin. Only then are blocks that only the older root needs free.
 // The two pins belong to the file: a checkpointer that finds one in progress finishes the dead one's work first.
 // One at a time, by a lock on a byte of the data file. Any thread of any process; a peer's death at any step leaves pins
