@@ -16,6 +16,7 @@ const shares = {
 }
 
 const traceSize = 2 ** 18
+const recordCount = 100 // all that ycsbRecord makes
 
 const keyOf = (i) => `user${String(i).padStart(10, '0')}`
 
@@ -31,19 +32,20 @@ export default {
       keys,
       share: shares[mix],
       random: randomFrom(77 + part),
-      // Made before: drawing a number and making a key of it would be a good part of what is measured.
+      // Made before: drawing a number and making a key or a record of it would be a good part of what is measured.
       names: Array.from({ length: keys }, (_, i) => keyOf(i)),
       trace: Array.from({ length: traceSize }, ((zipf) => () => zipf.next())(zipfian(keys, 5 + part))),
       ranks: Array.from({ length: traceSize }, ((zipf) => () => zipf.rank())(zipfian(keys, 5 + part))),
       values: valuesOf(100),
-      inserted: 0,
+      records: Array.from({ length: recordCount }, (_, i) => ycsbRecord(i)),
+      added: [], // the keys that this process has inserted, in their order
       part,
       parts,
       n: 0,
     }
   },
   operation(store, state) {
-    const { share, random, names, trace, ranks, values } = state
+    const { share, random, names, trace, ranks, values, records, added } = state
     const { whole, setField, modifyField, insert, scanFrom } = store
     const swap = (old) => (old === values[0] ? values[1] : values[0])
     // The records that a process has inserted itself come after those that all began with.
@@ -51,8 +53,8 @@ export default {
     const choose = () => {
       if (!share.latest) return names[trace[state.n & (traceSize - 1)]]
       const back = ranks[state.n & (traceSize - 1)]
-      if (back < state.inserted) return keyOf(keyNumber(state.inserted - 1 - back))
-      return names[Math.max(0, state.keys - 1 - (back - state.inserted))]
+      if (back < added.length) return added[added.length - 1 - back]
+      return names[Math.max(0, state.keys - 1 - (back - added.length))]
     }
     const kinds = ['read', 'update', 'insert', 'scan', 'modify'].filter((kind) => share[kind] > 0)
     const first = share[kinds[0]]
@@ -61,7 +63,12 @@ export default {
         if (whole(choose()).field0.length !== 100) throw new Error('a record is not what was stored')
       },
       update: () => setField(choose(), `field${state.n % 10}`, values[state.n % 1000]),
-      insert: () => insert(keyOf(keyNumber(state.inserted)), ycsbRecord(state.inserted++)),
+      insert() {
+        const i = added.length
+        const key = keyOf(keyNumber(i))
+        insert(key, records[i % recordCount])
+        added.push(key)
+      },
       scan() {
         if (scanFrom(choose(), 1 + Math.floor(random() * 100)) < 1) throw new Error('a scan found nothing')
       },
