@@ -71,11 +71,11 @@ export const rows = [
   {
     id: 'set-2p',
     title: 'set, two processes on one Collection, total against one process',
-    kind: 'processes',
+    kind: 'together',
     workload: 'set',
     params: { keys: 100_000, size: 40 },
     engines: ['pongodb'],
-    processes: [1, 2],
+    processes: 2,
     bars: [{ versus: 'one process', must: 1, aim: 1.5 }],
   },
   {
@@ -85,7 +85,7 @@ export const rows = [
     workload: 'increment',
     params: {},
     engines: ['pongodb', 'lmdb', 'sqlite'],
-    processes: [2],
+    processes: 2,
     verify: 'done',
     bars: [{ versus: 'million per second', must: 1, aim: 3 }],
   },
@@ -118,7 +118,7 @@ export const rows = [
       workload: 'ycsb',
       params: { keys: 50_000, mix },
       engines: peers,
-      processes: [1],
+      processes: 1,
       bars: [
         { versus: 'lmdb', must: 2, aim: 4 },
         { versus: 'sqlite', must: 2, aim: 4 },
@@ -131,7 +131,7 @@ export const rows = [
       workload: 'ycsb',
       params: { keys: 50_000, mix },
       engines: peers,
-      processes: [2],
+      processes: 2,
       bars: [
         { versus: 'lmdb', must: 2, aim: 4 },
         { versus: 'sqlite', must: 2, aim: 4 },

@@ -19,16 +19,17 @@ const number = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3
 const times = (ratio) => `${number(ratio)}×`
 
 function cells(results) {
-  return results.flatMap(({ title, unit, engines, ratios, bars }) => {
+  return results.flatMap(({ title, unit, engines, ratios, bars, transfers }) => {
     const measured = Object.entries(engines).map(
       ([name, { median, p25, p75 }]) => `${name} ${number(median)}${p25 === p75 ? '' : ` (${number(p25)}–${number(p75)})`}`,
     )
+    const between = transfers ? `; core to core ${transfers.map(number).join(', ')} ns` : ''
     return bars.map(({ versus, must, aim }, i) => {
       const { median, least, most } = ratios[versus]
       const met = median >= aim ? 'aim' : median >= must ? 'must' : 'MISSED'
       return [
         i === 0 ? title : '',
-        i === 0 ? `${measured.join(', ')} ${unit}` : '',
+        i === 0 ? `${measured.join(', ')} ${unit}${between}` : '',
         versus,
         `${times(median)}${least === most ? '' : ` (${number(least)}–${number(most)})`}`,
         times(must),
@@ -52,7 +53,7 @@ export function markdown({ machine: m, date, pace, rows }) {
     '# Figures of the last run',
     '',
     `${date}, \`npm run bench${pace === 'full' ? ' -- --full' : ''}\` on ${m.processor}, ${m.cores} cores, ${m.memory}, Linux ${m.kernel}, ` +
-      `Node ${m.node}, load ${m.load} at the end. Times are of one operation, medians over rounds in turn; ratios are formed round by round: above 1 we are faster.`,
+      `Node ${m.node}, load ${m.load} at the end. Times are of one operation, medians over rounds in turn; ratios are formed round by round: above 1 we are faster. "Core to core" is how long a cache line took from one core to the other before and after a row of two processes.`,
     '',
     `| ${heads.join(' | ')} |`,
     `|${heads.map(() => '---').join('|')}|`,

@@ -1,10 +1,12 @@
-// Runs one row: how each kind of question is measured. All return { id, title, unit, engines: { name: summary }, ratios: { versus: summary } }.
+// Runs one row: how each kind of question is measured. All return { id, title, unit, engines: { name: summary }, ratios: { versus: summary } };
+// rows of several processes also `transfers`, the nanoseconds in which a cache line got from core to core before and after.
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Contestant } from './contestant.mjs'
+import { lineTransfer } from './line_transfer.mjs'
 import { percentile, summary } from './statistics.mjs'
 
 /** The pace of a run. Times are those of one measurement, in seconds. */
@@ -81,43 +83,35 @@ const kinds = {
   },
 
   async processes(row, folder, pace) {
-    const samples = {}
-    let versions
+    const { agents, versions } = await openAgents(row, folder, row.processes)
+    const samples = await inTurn(row.engines, pace.rounds, (name) => timed(agents.get(name), pace))
     const latency = {}
-    for (const count of row.processes) {
-      const opened = await openAgents(row, join(folder, String(count)), count)
-      versions = opened.versions
-      const { agents } = opened
-      const measured = await inTurn(row.engines, pace.rounds, async (name) => {
-        const group = agents.get(name)
-        const parts = await Promise.all(group.map((agent) => agent.call('timed', { milliseconds: 1000 * pace.timed })))
-        // Nanoseconds of the machine for each operation of the group.
-        return 1 / parts.reduce((sum, { count: n, ns }) => sum + n / ns, 0)
-      })
-      for (const [name, group] of agents) {
-        const parts = await Promise.all(
-          group.map((agent) => agent.call('timed', { milliseconds: 1000 * pace.timed, histogram: true })),
-        )
-        const buckets = parts[0].buckets.map((_, i) => parts.reduce((sum, part) => sum + part.buckets[i], 0))
-        latency[row.processes.length > 1 ? `${name} ×${count}` : name] = {
-          p50: percentile(buckets, 0.5),
-          p99: percentile(buckets, 0.99),
-          p999: percentile(buckets, 0.999),
-          buckets,
-        }
-        if (row.verify) await verifyDone(name, group, row.verify)
-        samples[row.processes.length > 1 ? `${name} ×${count}` : name] = measured[name]
-      }
-      await check(agents)
-      await endAgents(agents)
+    for (const [name, group] of agents) {
+      latency[name] = await latencyOf(group, pace)
+      if (row.verify) await verifyDone(name, group, row.verify)
     }
+    await check(agents)
+    await endAgents(agents)
     const ratios = {}
     for (const { versus } of row.bars) {
-      if (versus === 'one process') ratios[versus] = ratiosOf(samples, 'pongodb ×1', 'pongodb ×2')
-      else if (versus === 'million per second') ratios[versus] = summary(samples.pongodb.map((ns) => 1000 / ns))
+      if (versus === 'million per second') ratios[versus] = summary(samples.pongodb.map((ns) => 1000 / ns))
       else ratios[versus] = ratiosOf(samples, versus)
     }
     return result(row, 'ns', samples, versions, ratios, { latency })
+  },
+
+  // One process, then all of them, in each round: what they do together against what one does alone.
+  async together(row, folder, pace) {
+    const { agents, versions } = await openAgents(row, folder, row.processes)
+    const group = agents.get('pongodb')
+    const one = 'pongodb ×1'
+    const all = `pongodb ×${row.processes}`
+    const members = { [one]: group.slice(0, 1), [all]: group }
+    const samples = await inTurn([one, all], pace.rounds, (name) => timed(members[name], pace))
+    const latency = { [one]: await latencyOf(members[one], pace), [all]: await latencyOf(group, pace) }
+    await check(agents)
+    await endAgents(agents)
+    return result(row, 'ns', samples, versions, { 'one process': ratiosOf(samples, one, all) }, { latency })
   },
 
   async beside(row, folder, pace) {
@@ -188,6 +182,20 @@ const kinds = {
   },
 }
 
+// Nanoseconds of the machine for each operation of the group, all of which work at the same time.
+async function timed(group, pace) {
+  const parts = await Promise.all(group.map((agent) => agent.call('timed', { milliseconds: 1000 * pace.timed })))
+  return 1 / parts.reduce((sum, { count, ns }) => sum + count / ns, 0)
+}
+
+async function latencyOf(group, pace) {
+  const parts = await Promise.all(
+    group.map((agent) => agent.call('timed', { milliseconds: 1000 * pace.timed, histogram: true })),
+  )
+  const buckets = parts[0].buckets.map((_, i) => parts.reduce((sum, part) => sum + part.buckets[i], 0))
+  return { p50: percentile(buckets, 0.5), p99: percentile(buckets, 0.99), p999: percentile(buckets, 0.999), buckets }
+}
+
 function node([file, ...args]) {
   const { stdout, status, stderr } = spawnSync(process.execPath, ['--expose-gc', fileURLToPath(new URL(file, import.meta.url)), ...args], {
     encoding: 'utf8',
@@ -211,7 +219,9 @@ async function verifyDone(engine, group, question) {
 export async function runRow(row, { folder, pace }) {
   const place = mkdtempSync(join(folder, `${row.id}-`))
   try {
-    return await kinds[row.kind](row, place, paces[pace])
+    const before = row.processes > 1 ? await lineTransfer() : undefined
+    const measured = await kinds[row.kind](row, place, paces[pace])
+    return before === undefined ? measured : { ...measured, transfers: [before, await lineTransfer()] }
   } finally {
     rmSync(place, { recursive: true, force: true })
   }
