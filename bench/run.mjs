@@ -58,16 +58,16 @@ try {
     writeFileSync(join(options.results, 'latest.json'), `${JSON.stringify(report, withoutBuckets, 1)}\n`)
     writeFileSync(join(options.results, 'latest.md'), markdown(report))
   }
-  if (options.full && !wanted) {
-    const { scaling } = await import('./scaling.mjs')
-    const { plots } = await import('./harness/plots.mjs')
-    await plots(report, await scaling({ folder }), options.results)
-  }
   if (options.record) {
     const ratios = Object.fromEntries(
       results.map(({ id, ratios: all }) => [id, Object.fromEntries(Object.entries(all).map(([versus, { median }]) => [versus, median]))]),
     )
     writeFileSync(recordedPath, `${JSON.stringify({ machine: report.machine, pace, ratios }, null, 1)}\n`)
+  }
+  if (options.full && !wanted) {
+    const { scaling } = await import('./scaling.mjs')
+    const { plots } = await import('./harness/plots.mjs')
+    await plots(report, await scaling({ folder }), options.results)
   }
   if (options.guard) process.exitCode = guard() ? 0 : 1
 } finally {

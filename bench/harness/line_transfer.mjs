@@ -3,7 +3,7 @@
 // processes do on one file changes with it, and can only be understood beside it.
 
 import { once } from 'node:events'
-import { isMainThread, Worker, workerData } from 'node:worker_threads'
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 
 const turns = 100_000
 
@@ -17,7 +17,6 @@ export async function lineTransfer() {
 }
 
 if (!isMainThread && workerData?.word !== undefined) {
-  const { parentPort } = await import('node:worker_threads')
   const { word, side } = workerData
   const play = (first, last) => {
     for (let turn = first; turn < last; turn++) {

@@ -78,6 +78,8 @@ Status Allocator::AllocateAtRun(uint64_t size, uint64_t birth, Ref* ref) {
       longest = length;
       best = i;
     }
+    // A crash in between leaves one of the two listed twice and the other CACHED in no magazine, as in Allocate: what is listed is given
+    // back by a compare-and-swap, which succeeds once.
     if (best < magazine.count) std::swap(magazine.items[best], magazine.items[magazine.count - 1]);
   }
   return Allocate(size, birth, ref);
